@@ -1,0 +1,41 @@
+"""`align COMMAND`: the table of commands. It sees every stage and is imported by nobody."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+from alignment.command import Command, main
+
+COMMANDS = {
+    "sft": "sft.config:COMMAND",
+    "sample": "alignment.sample:COMMAND",
+    "rank": "alignment.rank:COMMAND",
+    "reward": "reward_model.config:COMMAND",
+    "ppo": "ppo.config:COMMAND",
+    "eval": "alignment.evaluate:COMMAND",
+    "demo": "alignment.pipeline:COMMAND",
+}
+
+
+def command(name: str) -> Command:
+    module, attribute = COMMANDS[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def entry() -> int:
+    """The `align` command."""
+    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+    if name in COMMANDS:
+        return main(command(name), arguments)
+    if name in ("-h", "--help", "help"):
+        print("usage: align COMMAND [--setting VALUE ...]\n\ncommands:")
+        for known in COMMANDS:
+            print(f"  {known:<8}{command(known).summary}")
+        print("\n`align COMMAND --help` lists every setting with default, unit and source.")
+        return 0
+    close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    print(f"align: unknown command {name!r}{hint}; it must be one of {', '.join(COMMANDS)}", file=sys.stderr)
+    return 2

@@ -1,0 +1,77 @@
+"""Runs one command: parses its settings, shows its metrics, turns a user's mistake into one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from alignment.config import Settings, parse
+from alignment.errors import UserError
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick."""
+
+    name: str
+    summary: str
+    settings: type[Settings]
+    run: str
+
+
+def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
+    """Exit code of the command: 0 done, 2 the user's mistake, 130 interrupted. Other exceptions are bugs and propagate."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        settings, options = parse(command.settings, argv, prog or f"align {command.name}", command.summary)
+        _prepare()
+        module, function = command.run.split(":")
+        metrics = getattr(importlib.import_module(module), function)(settings)
+    except UserError as error:
+        if "--debug" in argv:
+            traceback.print_exc()
+        print(f"align {command.name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    print(_table(metrics), file=sys.stderr if options.json else sys.stdout)
+    if options.json:
+        print(json.dumps(metrics, allow_nan=False), flush=True)
+    return 0
+
+
+def _prepare() -> None:
+    """SIGTERM unwinds like Ctrl-C, so that nothing half-written stays; the libraries' chatter is silenced."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for name, value in {
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _table(metrics: dict[str, Any]) -> str:
+    """The metrics, one a line; nested ones with a dotted name."""
+    flat: list[tuple[str, Any]] = []
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        else:
+            flat.append((prefix, value))
+
+    walk("", metrics)
+    width = max((len(name) for name, _ in flat), default=0)
+    return "\n".join(
+        f"{name:<{width}}  {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in flat
+    )

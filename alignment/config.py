@@ -1,0 +1,252 @@
+"""Settings: one frozen dataclass a command. A setting is written once, with its default, help, unit, bounds and source;
+the command line, `--config FILE.yaml`, `--help`, the checks and the run's snapshot are all made from that one place."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from alignment.errors import UserError
+
+
+def setting(
+    default: Any = MISSING,
+    *,
+    help: str,
+    unit: str = "",
+    source: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    none: str = "none",
+) -> Any:
+    """A field of a settings class. No default: required. `low`/`high` are inclusive bounds, `above` an exclusive one;
+    `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto")."""
+    metadata = dict(help=help, unit=unit, source=source, low=low, high=high, above=above, none=none)
+    return dataclasses.field(default=default, metadata=metadata, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of all settings classes: checks every value against its type and bounds when it is made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _checked(field, _types(type(self))[field.name], getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+
+@dataclass(frozen=True)
+class StageSettings(Settings):
+    """What every stage command takes."""
+
+    output: str = setting(help="where the result goes; must not exist yet")
+    seed: int = setting(
+        0, help="seed of every random draw", source="ours: fixed, so that a rerun gives the same numbers", low=0
+    )
+    threads: int | None = setting(
+        None,
+        help="CPU threads for torch",
+        none="auto",
+        low=1,
+        source="torch's own choice; 1 is safer on a busy machine",
+    )
+
+
+@dataclass(frozen=True)
+class TrainingSettings(StageSettings):
+    """What every training stage takes besides."""
+
+    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = setting(
+        "none",
+        help="experiment tracker that receives the metrics (accelerate's and transformers' own integration)",
+        source="ours",
+    )
+
+
+@dataclass(frozen=True)
+class GenerationSettings(Settings):
+    """How responses are sampled; named alike in every command."""
+
+    max_new_tokens: int = setting(48, help="longest response", unit="tokens", low=1, source="ours: N+ uses 53 on TL;DR")
+    temperature: float = setting(
+        1.0,
+        help="divides the logits, when sampling and wherever log-probs are recomputed",
+        above=0.0,
+        source="InstructGPT; N+ (.7)",
+    )
+    top_p: float = setting(
+        1.0,
+        help="nucleus sampling: smallest set of tokens with this mass; 1 = off",
+        above=0.0,
+        high=1.0,
+        source="off: PPO needs the whole distribution",
+    )
+    top_k: int = setting(
+        0, help="sample from the k likeliest tokens; 0 = off", low=0, source="off: PPO needs the whole distribution"
+    )
+    batch_size: int = setting(
+        128,
+        help="responses generated (or scored) at once",
+        unit="responses",
+        low=1,
+        source="ours: fits small models on a CPU",
+    )
+
+
+def asdict(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, in the order written: what `config.yaml` holds."""
+    return dataclasses.asdict(settings)
+
+
+def parse(cls: type[Settings], argv: list[str], prog: str, summary: str) -> tuple[Any, argparse.Namespace]:
+    """Settings of class `cls` from `--config FILE.yaml` and flags (flags win), and the options `json` and `debug`."""
+    parser = build_parser(cls, prog, summary)
+    known = [option for action in parser._actions for option in action.option_strings]
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise UserError(
+            f"unknown setting {unknown[0]!r}{_nearest(unknown[0].split('=')[0], known)}; `{prog} --help` lists all"
+        )
+    options = argparse.Namespace(json=arguments.__dict__.pop("json"), debug=arguments.__dict__.pop("debug"))
+    config = arguments.__dict__.pop("config", None)
+    values = {**(_read_yaml(cls, Path(config)) if config else {}), **vars(arguments)}
+    for field in dataclasses.fields(cls):
+        if field.default is MISSING and field.name not in values:
+            raise UserError(
+                f"{flag(field.name)} is missing: {field.metadata['help']}; give it as a flag or in --config FILE.yaml"
+            )
+    return cls(**values), options
+
+
+def build_parser(cls: type[Settings], prog: str, summary: str) -> argparse.ArgumentParser:
+    """The argparse parser of a settings class; unset flags stay absent, so that the YAML file can fill them."""
+    parser = _Parser(prog=prog, description=summary, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--config", metavar="FILE.yaml", help="settings from a YAML file; flags override it")
+    for field in ordered_fields(cls):
+        hint = _types(cls)[field.name]
+        text = describe(field)
+        if hint is bool:
+            parser.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=text)
+        else:
+            parser.add_argument(flag(field.name), metavar=_metavar(hint), help=text)
+    parser.add_argument(
+        "--json", action="store_true", default=False, help="print one JSON object with the metrics as the last line"
+    )
+    parser.add_argument("--debug", action="store_true", default=False, help="show the traceback of a user error")
+    return parser
+
+
+def ordered_fields(cls: type[Settings]) -> list[dataclasses.Field]:
+    """A command's own settings first, then those it shares with others."""
+    owners = [owner.__dict__.get("__annotations__", {}) for owner in cls.__mro__]
+    return sorted(
+        dataclasses.fields(cls), key=lambda field: next(i for i, names in enumerate(owners) if field.name in names)
+    )
+
+
+def describe(field: dataclasses.Field) -> str:
+    """Help text of one setting: meaning, unit, default, source."""
+    about = field.metadata
+    default = "required" if field.default is MISSING else f"default {shown(field, field.default)}"
+    parts = [default] + ([f"source: {about['source']}"] if about["source"] else [])
+    unit = f" [{about['unit']}]" if about["unit"] else ""
+    return f"{about['help']}{unit} ({'; '.join(parts)})".replace("%", "%%")
+
+
+def shown(field: dataclasses.Field, value: Any) -> str:
+    return field.metadata["none"] if value is None else str(value)
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        raise UserError(f"{message}; `{self.prog} --help` lists the settings")
+
+
+def _types(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: cannot be read ({error}); give a YAML file of settings") from error
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"--config {path}: is not YAML ({str(error).splitlines()[0]}); write one `name: value` a line"
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(f"--config {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
+    names = [field.name for field in dataclasses.fields(cls)]
+    result = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        if name not in names:
+            raise UserError(f"--config {path}: unknown setting {key!r}{_nearest(name, names)}; `--help` lists all")
+        result[name] = value
+    return result
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _metavar(hint: Any) -> str:
+    options = [option for option in typing.get_args(hint) if option is not type(None)] or [hint]
+    if typing.get_origin(hint) is Literal:
+        return "{" + ",".join(map(str, typing.get_args(hint))) + "}"
+    return {"int": "N", "float": "X", "str": "TEXT"}.get(getattr(options[0], "__name__", ""), "TEXT")
+
+
+def _checked(field: dataclasses.Field, hint: Any, value: Any) -> Any:
+    """The value converted to its type, or a UserError that names the setting, its value and what it must be."""
+    about, name = field.metadata, flag(field.name)
+    optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    options = [option for option in typing.get_args(hint) if option is not type(None)] if optional else [hint]
+    if optional and (value is None or value == about["none"]):
+        return None
+    word = f", or {about['none']!r}" if optional else ""
+    kind = options[0]
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+        raise UserError(f"{name} is {value!r}; it must be one of {', '.join(map(str, typing.get_args(kind)))}")
+    article = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+    try:
+        if kind is bool and not isinstance(value, bool) or kind is not bool and isinstance(value, bool):
+            raise ValueError
+        if value is None or (kind is int and float(value) != int(float(value))):
+            raise ValueError
+        converted = int(float(value)) if kind is int and not isinstance(value, int) else kind(value)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name} is {value!r}; it must be {article}{word}") from None
+    if kind in (int, float):
+        _check_bounds(about, name, converted, article, word)
+    return converted
+
+
+def _check_bounds(about: Any, name: str, value: float, article: str, word: str) -> None:
+    low, high, above = about["low"], about["high"], about["above"]
+    bounds = (
+        [f"at least {low}"] * (low is not None)
+        + [f"above {above}"] * (above is not None)
+        + [f"at most {high}"] * (high is not None)
+    )
+    inside = (low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)
+    if not math.isfinite(value) or not inside:
+        raise UserError(f"{name} is {value}; it must be {article} {' and '.join(bounds) or 'that is finite'}{word}")

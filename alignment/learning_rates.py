@@ -1,0 +1,23 @@
+"""The learning rate that `auto` stands for: one rule, three anchors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Stage = Literal["sft", "reward", "ppo"]
+
+ANCHORS: dict[Stage, float] = {
+    "sft": 2e-5,  # TRL SFTConfig's default, used at about 1 B
+    "reward": 1e-5,  # TRL's reward-modelling example (0.5 B); InstructGPT 9e-6 at 6 B
+    "ppo": 3e-6,  # N+ implementation details, 1 B
+}
+LORA_FACTOR = 10.0  # Schulman et al. 2025, "LoRA without regret": the best LoRA rate is about 10 times the full one
+CEILING = 2e-3
+
+
+def learning_rate(stage: Stage, parameters: int, lora: bool) -> float:
+    """lr = anchor · √(10⁹ / parameters) · (10 if LoRA), at most 2e-3.
+
+    The square root joins what the papers use at 1 B with what was measured at 0.26 M on the tiny model of
+    `benchmarks/real_model.py` (PPO: 3e-6 hardly learns there, 2–3e-4 does). Ours, between two measured ends."""
+    return min(ANCHORS[stage] * (1e9 / parameters) ** 0.5 * (LORA_FACTOR if lora else 1.0), CEILING)

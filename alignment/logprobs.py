@@ -1,0 +1,111 @@
+"""Log-probs of response tokens. Old, new and reference log-probs all come through here, so that the ratio of a fresh
+rollout is exactly 1. Only response tokens reach the head, and their logits are never held all at once."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from alignment_kernels.fused_linear_token_loss import TokenLoss, fused_linear_token_loss
+from alignment_kernels.linear_logprob import linear_logprob
+
+from alignment.chat import Tokens
+from alignment.models import backbone, unwrapped
+
+_PLAIN_HEADS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
+
+
+@torch.no_grad()
+def response_logprobs(model: Any, tokens: Tokens, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """log π(a_t | s_t) and the entropy of π(· | s_t) for every response token: two (B,T) fp32, nats, 0 where masked.
+
+    temperature divides the logits (1 = neutral) and must be the one that the rollout was sampled at."""
+    if _has_plain_head(model, tokens):
+        logprobs, entropy = linear_logprob(
+            _hidden(model, tokens), _head(model), _targets(tokens), temperature=temperature
+        )
+    else:
+        logprobs, entropy = _dense(_logits(model, tokens), _targets(tokens), temperature)
+    return _scatter(logprobs, tokens), _scatter(entropy, tokens)
+
+
+def response_loss(
+    model: Any, tokens: Tokens, loss: TokenLoss, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(Σ_t loss_t with its gradient, logprobs (B,T), entropy (B,T), both detached).
+
+    `loss(logprobs (n,), entropy (n,), rows: slice) -> (n,)` is called on runs of response tokens in the order of
+    `tokens.response_mask`; `rows` says which."""
+    if _has_plain_head(model, tokens):
+        total, logprobs, entropy = fused_linear_token_loss(
+            _hidden(model, tokens), _head(model), _targets(tokens), loss, temperature=temperature
+        )
+    else:
+        logprobs, entropy = _dense(_logits(model, tokens), _targets(tokens), temperature)
+        total = loss(logprobs, entropy, slice(0, len(logprobs))).sum()
+    return total, _scatter(logprobs.detach(), tokens), _scatter(entropy.detach(), tokens)
+
+
+def hidden_states(model: Any, tokens: Tokens) -> torch.Tensor:
+    """(B,S,D) last hidden states; position ids come from the mask, so that left padding changes nothing."""
+    return backbone(model)(
+        input_ids=tokens.input_ids,
+        attention_mask=tokens.attention_mask.long(),
+        position_ids=tokens.position_ids,
+        use_cache=False,
+    ).last_hidden_state
+
+
+def _hidden(model: Any, tokens: Tokens) -> torch.Tensor:
+    """(N,D) the states that predict the N response tokens: each is one place before its token."""
+    predicting = hidden_states(model, tokens)[:, tokens.prompt_length - 1 : -1]
+    return predicting[tokens.response_mask]
+
+
+def _logits(model: Any, tokens: Tokens) -> torch.Tensor:
+    """(N,V) for models whose head is more than a matrix (bias, soft cap, scale)."""
+    logits = unwrapped(model)(
+        input_ids=tokens.input_ids,
+        attention_mask=tokens.attention_mask.long(),
+        position_ids=tokens.position_ids,
+        use_cache=False,
+        logits_to_keep=tokens.response_mask.shape[1] + 1,
+    ).logits
+    return logits[:, :-1][tokens.response_mask]
+
+
+def _dense(logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+    every = torch.log_softmax(logits.float() / temperature, dim=-1)
+    return every.gather(1, targets[:, None]).squeeze(1), -(every.exp() * every.clamp(min=-1e30)).sum(-1)
+
+
+def _head(model: Any) -> torch.Tensor:
+    return unwrapped(model).get_output_embeddings().weight
+
+
+def _targets(tokens: Tokens) -> torch.Tensor:
+    return tokens.response_ids[tokens.response_mask]
+
+
+def _scatter(values: torch.Tensor, tokens: Tokens) -> torch.Tensor:
+    result = torch.zeros(tokens.response_mask.shape, dtype=values.dtype, device=values.device)
+    result[tokens.response_mask] = values
+    return result
+
+
+@torch.no_grad()
+def _has_plain_head(model: Any, tokens: Tokens) -> bool:
+    """Whether logits = hidden · Wᵀ and nothing else, seen once a model on a few tokens rather than assumed."""
+    inner = unwrapped(model)
+    if inner not in _PLAIN_HEADS:
+        head = inner.get_output_embeddings()
+        few = Tokens(tokens.input_ids[:1], tokens.attention_mask[:1], tokens.response_mask[:1])
+        plain = head is not None and getattr(head, "bias", None) is None
+        if plain:
+            expected = _logits(inner, few)
+            plain = torch.allclose(
+                _hidden(inner, few) @ head.weight.T, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())
+            )
+        _PLAIN_HEADS[inner] = plain
+    return _PLAIN_HEADS[inner]

@@ -1,0 +1,144 @@
+"""Loading and saving policies: full checkpoints and LoRA adapters, local directories and Hub ids."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from alignment.errors import UserError
+
+Dtype = Literal["float32", "bfloat16"]
+
+
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_tokenizer(path: str, name: str) -> Any:
+    """The tokenizer stored with a model; `name` is the setting that an error speaks of."""
+    with _explained(path, name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    if len(tokenizer) == 0 or tokenizer.eos_token_id is None:
+        lack = "no token at all" if len(tokenizer) == 0 else "no EOS token"
+        raise UserError(f"{name} {path}: its tokenizer has {lack}; put the model's tokenizer files beside its weights")
+    return tokenizer
+
+
+def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: Any = None) -> tuple[Any, Any]:
+    """(model, tokenizer) of a causal language model in evaluation mode (dropout off) on this machine's device.
+
+    A LoRA adapter is merged into its base first: whoever goes on from there (PPO's reference, a second adapter)
+    starts from the policy itself, not from the bare base."""
+    tokenizer = load_tokenizer(path, name)
+    adapter = is_adapter(path)
+    source = adapter_base(path, name) if adapter else path
+    with _explained(source, name, "model"):
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), quantization_config=quantization
+        )
+    if adapter:
+        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+    return (model if quantization else model.to(device())).eval(), tokenizer
+
+
+def is_adapter(path: str) -> bool:
+    return (Path(path) / "adapter_config.json").is_file()
+
+
+def adapter_base(path: str, name: str) -> str:
+    """Where the base of an adapter lies: `base/` inside its directory, else the path or Hub id that the adapter records."""
+    if (Path(path) / "base").is_dir():
+        return str(Path(path) / "base")
+    try:
+        recorded = json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8"))[
+            "base_model_name_or_path"
+        ]
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{name} {path}: its adapter_config.json is damaged ({error}); train the adapter again"
+        ) from error
+    if recorded is None:
+        raise UserError(f"{name} {path}: its adapter names no base model; merge it into its base and give that")
+    return recorded
+
+
+def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM") -> Any:
+    """The model with a fresh LoRA adapter of this rank on every linear layer of the body (alpha = 2 · rank, as in
+    Schulman 2025 "LoRA without regret" and TRL's examples); with the adapter disabled it is the model as given."""
+    heads = ["score"] if task == "SEQ_CLS" else None
+    config = LoraConfig(task_type=task, r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=heads)
+    return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
+
+
+def save_model(model: Any, tokenizer: Any, directory: Path, base: str, final: Path) -> None:
+    """Writes safetensors and the tokenizer. A LoRA model is written as a PEFT adapter of `base`; when `base` is an
+    adapter itself, the merged model it started from goes into `base/` beside the new adapter (`final` is the place
+    that `directory` will be renamed to)."""
+    tokenizer.save_pretrained(directory)
+    if not isinstance(model, PeftModel):
+        model.save_pretrained(directory)
+        return
+    recorded = base if not Path(base).is_dir() else str(Path(base).resolve())
+    if is_adapter(base):
+        bare = copy.deepcopy(model).unload()
+        bare.save_pretrained(directory / "base")
+        tokenizer.save_pretrained(directory / "base")
+        recorded = str(final.resolve() / "base")
+    model.peft_config["default"].base_model_name_or_path = recorded
+    model.save_pretrained(directory)
+
+
+def frozen_copy(model: nn.Module) -> nn.Module:
+    """A copy that never learns: the reference."""
+    return copy.deepcopy(model).requires_grad_(False).eval()
+
+
+def unwrapped(model: Any) -> Any:
+    """The Hugging Face model inside a PEFT wrapper (its adapters stay active), or the model itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def backbone(model: Any) -> nn.Module:
+    """The transformer below the head: ids (B,S) → hidden states (B,S,D)."""
+    return unwrapped(model).base_model
+
+
+def context_length(model: Any) -> int | None:
+    """The longest sequence the model was made for (tokens), None where its config names none."""
+    return getattr(unwrapped(model).config.get_text_config(), "max_position_embeddings", None)
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@contextlib.contextmanager
+def _explained(path: str, name: str, what: str) -> Iterator[None]:
+    """Turns the many ways in which from_pretrained fails into one sentence."""
+    if Path(path).is_file():
+        raise UserError(f"{name} {path}: is a file; give the directory of a model, or a Hub id")
+    local = Path(path).is_dir()
+    if not local and (path.startswith((".", "/", "~")) or path.count("/") > 1):
+        raise UserError(f"{name} {path}: no such directory; give the directory of a model, or a Hub id")
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        advice = (
+            "put its files there" if local else "give the directory of a model, or a Hub id that this machine can reach"
+        )
+        raise UserError(f"{name} {path}: its {what} cannot be loaded ({reason}); {advice}") from error

@@ -1,0 +1,15 @@
+"""Progress bars with the time left, on stderr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(total: int, name: str, unit: str) -> Any:
+    """A bar to use in a `with`; silent where stderr is no terminal only if it would flood a log (one line every 10 s)."""
+    import sys
+
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, desc=f"{name:<22}", unit=unit, mininterval=interval, dynamic_ncols=True)

@@ -1,0 +1,256 @@
+"""The records that flow between the stages, one JSON object a line: demonstrations, prompts, responses, rankings.
+
+Reading checks every line once and names the file and the line of the first fault; formulas below trust the records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alignment.errors import UserError
+
+Message = dict[str, str]
+Prompt = str | list[Message]
+"""Text that the response continues as it stands, or chat messages that the tokenizer's chat template turns into text."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A prompt and the response a person would like. `{text}` records have an empty prompt: all of it is learned.
+
+    Example: `{"prompt": "The sky is", "response": " blue."}`, `{"messages": [..., {"role": "assistant", ...}]}`, `{"text": "..."}`.
+    """
+
+    prompt: Prompt
+    response: str
+
+
+@dataclass(frozen=True)
+class PromptRecord:
+    """A prompt to answer. `group` ties prompts that must stay on one side of a split (None: the prompt itself)."""
+
+    id: str
+    prompt: Prompt
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer. `finished` is False when it was cut at the length limit, so that no end-of-text follows it."""
+
+    text: str
+    model: str | None = None
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class ResponseSet:
+    """A prompt with the K responses that someone will rank."""
+
+    id: str
+    prompt: Prompt
+    responses: tuple[Response, ...]
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """K responses with their ranks: 1 = best, equal ranks tie, None = shown but not compared.
+
+    Example: `{"id": "7", "prompt": "...", "responses": [{"text": "a"}, {"text": "b"}], "ranks": [2, 1]}`.
+    """
+
+    id: str
+    prompt: Prompt
+    responses: tuple[Response, ...]
+    ranks: tuple[int | None, ...]
+    annotator: str | None = None
+    source: str | None = None
+    group: str | None = None
+
+    def strict_pairs(self) -> list[tuple[int, int]]:
+        """(i, j) for every pair where response i was ranked above response j."""
+        return [
+            (i, j)
+            for i, better in enumerate(self.ranks)
+            for j, worse in enumerate(self.ranks)
+            if better is not None and worse is not None and better < worse
+        ]
+
+
+def read_demonstrations(path: str | Path) -> list[Demonstration]:
+    return read_jsonl(path, "--data", _demonstration)
+
+
+def read_prompts(path: str | Path) -> list[PromptRecord]:
+    return read_jsonl(path, "--prompts", _prompt_record)
+
+
+def read_responses(path: str | Path) -> list[ResponseSet]:
+    return read_jsonl(path, "--responses", _response_set)
+
+
+def read_rankings(path: str | Path) -> list[Ranking]:
+    return read_jsonl(path, "--rankings", _ranking)
+
+
+def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """Every line parsed; a UserError names the setting, the file and the line of the first fault."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{name} {path}: no such file; give a JSONL file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name} {path}: cannot be read as UTF-8 text ({error}); give a JSONL file") from None
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line, parse_constant=_no_constant)
+            if not isinstance(value, dict):
+                raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
+            records.append(parse(value))
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{name} {path}, line {number}: is not JSON ({error}); write one JSON object a line"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{name} {path}, line {number}: {error}") from None
+    if not records:
+        raise UserError(f"{name} {path}: holds no record; write one JSON object a line")
+    return records
+
+
+def write_jsonl(path: str | Path, records: Iterable[Any]) -> None:
+    """One JSON object a line; fields that are None are left out of the top level and of each response."""
+    with open(path, "w", encoding="utf-8") as file:
+        for record in records:
+            value = record if isinstance(record, dict) else _plain(asdict(record))
+            file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """The prompt as one string, for annotators, judges and hashes: messages are joined as `role: content` lines."""
+    return (
+        prompt
+        if isinstance(prompt, str)
+        else "\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+    )
+
+
+def content_id(prompt: Prompt) -> str:
+    """First 16 hex digits of the SHA-256 of the prompt: the id of a record that brings none, and what splits hash."""
+    return hashlib.sha256(prompt_text(prompt).encode("utf-8")).hexdigest()[:16]
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: inner for key, inner in value.items() if inner is not None}
+    if "responses" in kept:
+        kept["responses"] = [
+            {key: inner for key, inner in response.items() if inner is not None} for response in kept["responses"]
+        ]
+    return kept
+
+
+def _demonstration(value: dict[str, Any]) -> Demonstration:
+    if "messages" in value:
+        messages = _prompt(value["messages"], "messages")
+        if isinstance(messages, str) or messages[-1]["role"] != "assistant":
+            raise ValueError("messages must be a list that ends with an assistant message: the response to learn")
+        return Demonstration(messages[:-1], messages[-1]["content"])
+    if "text" in value:
+        return Demonstration("", _text(value, "text", empty=False))
+    if "prompt" not in value or "response" not in value:
+        raise ValueError(f"has the fields {sorted(value)}; it must have prompt and response, or messages, or text")
+    return Demonstration(_prompt(value["prompt"]), _text(value, "response", empty=False))
+
+
+def _prompt_record(value: dict[str, Any]) -> PromptRecord:
+    prompt = _prompt(_field(value, "prompt"))
+    return PromptRecord(_optional(value, "id") or content_id(prompt), prompt, _optional(value, "group"))
+
+
+def _response_set(value: dict[str, Any]) -> ResponseSet:
+    base = _prompt_record(value)
+    responses = _field(value, "responses")
+    if not isinstance(responses, list) or len(responses) < 2:
+        count = len(responses) if isinstance(responses, list) else _kind(responses)
+        raise ValueError(f"responses holds {count}; a ranking needs a list of at least 2 responses")
+    return ResponseSet(base.id, base.prompt, tuple(_response(response) for response in responses), base.group)
+
+
+def _ranking(value: dict[str, Any]) -> Ranking:
+    base = _response_set(value)
+    ranks = _field(value, "ranks")
+    if not isinstance(ranks, list) or len(ranks) != len(base.responses):
+        count = len(ranks) if isinstance(ranks, list) else _kind(ranks)
+        raise ValueError(f"ranks holds {count} for {len(base.responses)} responses; it must hold one rank a response")
+    for rank in ranks:
+        if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
+            raise ValueError(f"rank {rank!r} must be a whole number from 1 (best), or null for not compared")
+    annotator, source = _optional(value, "annotator"), _optional(value, "source")
+    return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group)
+
+
+def _response(value: Any) -> Response:
+    if isinstance(value, str):
+        return Response(value)
+    if not isinstance(value, dict):
+        raise ValueError(f"a response is {_kind(value)}; it must be an object with text")
+    finished = value.get("finished", True)
+    if not isinstance(finished, bool):
+        raise ValueError(f"finished is {finished!r}; it must be true or false")
+    return Response(_text(value, "text"), _optional(value, "model"), finished)
+
+
+def _prompt(value: Any, name: str = "prompt") -> Prompt:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value:
+        for message in value:
+            if not isinstance(message, dict) or not all(
+                isinstance(message.get(key), str) for key in ("role", "content")
+            ):
+                raise ValueError(f"{name} holds {message!r}; a message must have role and content, both text")
+        return [{"role": message["role"], "content": message["content"]} for message in value]
+    raise ValueError(f"{name} is {_kind(value)}; it must be text or a list of messages")
+
+
+def _field(value: dict[str, Any], name: str) -> Any:
+    if name not in value:
+        raise ValueError(f"has the fields {sorted(value)}; {name} is missing")
+    return value[name]
+
+
+def _text(value: dict[str, Any], name: str, empty: bool = True) -> str:
+    text = _field(value, name)
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {_kind(text)}; it must be text")
+    if not empty and not text.strip():
+        raise ValueError(f"{name} is empty; it must hold the text to learn")
+    return text
+
+
+def _optional(value: dict[str, Any], name: str) -> str | None:
+    inner = value.get(name)
+    return None if inner is None else str(inner)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return {"NoneType": "null", "dict": "an object", "list": "a list", "str": "text"}.get(
+        type(value).__name__, repr(value)
+    )
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"holds {word}, which is not JSON; write a finite number or null")

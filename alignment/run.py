@@ -1,0 +1,77 @@
+"""What a run leaves on disk, all or nothing: written beside its final place, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alignment.config import Settings, asdict
+from alignment.errors import UserError
+
+
+@contextlib.contextmanager
+def output_directory(output: str | Path) -> Iterator[Path]:
+    """A fresh directory that becomes `output` when the block ends well, and vanishes when it does not."""
+    final = _free(output, "directory")
+    partial = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
+    try:
+        yield partial
+        os.chmod(partial, 0o777 & ~_umask())
+        os.rename(partial, final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def output_file(output: str | Path) -> Iterator[Path]:
+    """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
+    `beside(path, suffix)`, move with it."""
+    final = _free(output, "file")
+    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
+        partial = Path(folder) / final.name
+        yield partial
+        others = sorted(path for path in Path(folder).iterdir() if path != partial)
+        for path in [*others, partial]:  # the file itself last: it is there only when all of it is
+            os.replace(path, final.parent / path.name)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """`responses.jsonl`, `metrics.json` -> `responses.metrics.json` in the same folder."""
+    return path.with_name(f"{path.stem}.{suffix}")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """One JSON document; NaN and infinity are refused, because other readers refuse them."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_config(path: Path, settings: Settings) -> None:
+    """The full snapshot of a run's settings; give it back with `--config`."""
+    path.write_text(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _free(output: str | Path, what: str) -> Path:
+    final = Path(output).absolute()
+    if final.exists() or final.is_symlink():
+        raise UserError(f"--output {output}: exists already; choose another {what} or remove it first")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output}: its folder cannot be made ({error}); choose another place") from error
+    if not os.access(final.parent, os.W_OK):
+        raise UserError(f"--output {output}: its folder cannot be written; choose another place")
+    return final
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,20 @@
+"""Random numbers: everything drawn comes from the run's seed."""
+
+from __future__ import annotations
+
+import random
+
+import numpy
+import torch
+
+RANK_STRIDE = 100_003  # lm-human-preferences: process r draws from seed + r · 100003
+
+
+def seed_everything(seed: int, threads: int | None = None, rank: int = 0) -> None:
+    """Seeds Python, numpy and torch with seed + rank · 100003; sets torch's CPU threads where asked."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    value = seed + rank * RANK_STRIDE
+    random.seed(value)
+    numpy.random.seed(value % 2**32)
+    torch.manual_seed(value)

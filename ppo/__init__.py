@@ -1,0 +1,1 @@
+"""Stage 3: rollout → reward → advantages → update."""
