@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import inspect
 import math
 import types
 import typing
@@ -31,7 +32,7 @@ def setting(
 ) -> Any:
     """A field of a settings class. No default: required. `low`/`high` are inclusive bounds, `above` an exclusive one;
     `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto")."""
-    metadata = dict(help=help, unit=unit, source=source, low=low, high=high, above=above, none=none)
+    metadata = {"help": help, "unit": unit, "source": source, "low": low, "high": high, "above": above, "none": none}
     return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 
@@ -148,7 +149,7 @@ def build_parser(cls: type[Settings], prog: str, summary: str) -> argparse.Argum
 
 def ordered_fields(cls: type[Settings]) -> list[dataclasses.Field]:
     """A command's own settings first, then those it shares with others."""
-    owners = [owner.__dict__.get("__annotations__", {}) for owner in cls.__mro__]
+    owners = [inspect.get_annotations(owner) for owner in cls.__mro__]
     return sorted(
         dataclasses.fields(cls), key=lambda field: next(i for i, names in enumerate(owners) if field.name in names)
     )
@@ -228,7 +229,7 @@ def _checked(field: dataclasses.Field, hint: Any, value: Any) -> Any:
         raise UserError(f"{name} is {value!r}; it must be one of {', '.join(map(str, typing.get_args(kind)))}")
     article = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
     try:
-        if kind is bool and not isinstance(value, bool) or kind is not bool and isinstance(value, bool):
+        if (kind is bool and not isinstance(value, bool)) or (kind is not bool and isinstance(value, bool)):
             raise ValueError
         if value is None or (kind is int and float(value) != int(float(value))):
             raise ValueError

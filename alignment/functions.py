@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from alignment.errors import UserError
-from alignment.records import Prompt, prompt_text
+from alignment.records import Prompt, Response, prompt_text
 
-Judge = Callable[[Prompt, list[str]], list[float]]
-"""(prompt, K responses) → K finite scores: higher is better, equal is a tie."""
+Judge = Callable[[list[tuple[Prompt, list[Response]]]], list[list[float]]]
+"""[(prompt, K responses), ...] → [K finite scores, ...]: higher is better, equal is a tie."""
 
 
 def load_function(reference: str, name: str) -> Judge:
@@ -31,24 +32,28 @@ def load_function(reference: str, name: str) -> Judge:
             f"{name} {reference}: {module_name} has no function {function_name!r}; name one that it defines"
         )
 
-    def judge(prompt: Prompt, responses: list[str]) -> list[float]:
-        try:
-            scores = list(function(prompt_text(prompt), list(responses)))
-        except Exception as error:
-            raise UserError(
-                f"{name} {reference} raised {type(error).__name__}: {error}; it must return one number a response "
-                f"(prompt: {prompt_text(prompt)[:60]!r})"
-            ) from error
-        if len(scores) != len(responses):
-            raise UserError(
-                f"{name} {reference} returned {len(scores)} scores for {len(responses)} responses; it must return one each"
-            )
-        for score in scores:
-            if isinstance(score, bool) or not _is_finite(score):
-                raise UserError(f"{name} {reference} returned {score!r}; each score must be a finite number")
-        return [float(score) for score in scores]
+    def judge(items: list[tuple[Prompt, list[Response]]]) -> list[list[float]]:
+        return [
+            _scores(function, prompt_text(prompt), [r.text for r in responses], f"{name} {reference}")
+            for prompt, responses in items
+        ]
 
     return judge
+
+
+def _scores(function: Callable[..., Any], prompt: str, texts: list[str], who: str) -> list[float]:
+    try:
+        scores = list(function(prompt, texts))
+    except Exception as error:
+        raise UserError(
+            f"{who} raised {type(error).__name__}: {error} (prompt: {prompt[:60]!r}); it must return one number a response"
+        ) from error
+    if len(scores) != len(texts):
+        raise UserError(f"{who} returned {len(scores)} scores for {len(texts)} responses; it must return one each")
+    for score in scores:
+        if isinstance(score, bool) or not _is_finite(score):
+            raise UserError(f"{who} returned {score!r}; each score must be a finite number")
+    return [float(score) for score in scores]
 
 
 def _is_finite(value: object) -> bool:

@@ -93,8 +93,13 @@ def load_judge(reference: str, name: str, batch_size: int = 128) -> Judge:
         return load_function(reference, name)
     scorer = load_scorer(reference.removeprefix("reward-model:"), name)
 
-    def judge(prompt: Prompt, responses: list[str]) -> list[float]:
-        return scorer.score_responses([(prompt, Response(text)) for text in responses], batch_size)
+    def judge(items: list[tuple[Prompt, list[Response]]]) -> list[list[float]]:
+        scores = iter(
+            scorer.score_responses(
+                [(prompt, response) for prompt, several in items for response in several], batch_size
+            )
+        )
+        return [[next(scores) for _ in several] for _, several in items]
 
     return judge
 
