@@ -46,6 +46,11 @@ class Tokens:
         """(B,T)."""
         return self.input_ids[:, self.prompt_length :]
 
+    def model_inputs(self) -> dict[str, torch.Tensor]:
+        """What the transformer is called with."""
+        mask = self.attention_mask.long()
+        return {"input_ids": self.input_ids, "attention_mask": mask, "position_ids": self.position_ids}
+
     def __len__(self) -> int:
         return self.input_ids.shape[0]
 

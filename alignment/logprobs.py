@@ -11,8 +11,10 @@ from alignment_kernels.fused_linear_token_loss import TokenLoss, fused_linear_to
 from alignment_kernels.linear_logprob import linear_logprob
 
 from alignment.chat import Tokens
+from alignment.masked import full_precision
 from alignment.models import backbone, unwrapped
 
+_HIT_LOGITS = 2**24  # logits held at once when only the likeliest token is wanted: 64 MiB
 _PLAIN_HEADS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
@@ -47,14 +49,25 @@ def response_loss(
     return total, _scatter(logprobs.detach(), tokens), _scatter(entropy.detach(), tokens)
 
 
+@torch.no_grad()
+def response_hits(model: Any, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
+    """(logprobs (B,T) at temperature 1, hits (B,T) bool: the token is the likeliest one), 0 and False where masked."""
+    targets = _targets(tokens)
+    if _has_plain_head(model, tokens):
+        hidden, head = _hidden(model, tokens), _head(model)
+        logprobs, _ = linear_logprob(hidden, head, targets)
+        rows = max(_HIT_LOGITS // len(head), 1)
+        likeliest = torch.cat([(some.to(head.dtype) @ head.T).argmax(-1) for some in hidden.split(rows)])
+    else:
+        logits = _logits(model, tokens)
+        logprobs, _ = _dense(logits, targets, 1.0)
+        likeliest = logits.argmax(-1)
+    return _scatter(logprobs, tokens), _scatter(likeliest == targets, tokens)
+
+
 def hidden_states(model: Any, tokens: Tokens) -> torch.Tensor:
     """(B,S,D) last hidden states; position ids come from the mask, so that left padding changes nothing."""
-    return backbone(model)(
-        input_ids=tokens.input_ids,
-        attention_mask=tokens.attention_mask.long(),
-        position_ids=tokens.position_ids,
-        use_cache=False,
-    ).last_hidden_state
+    return backbone(model)(**tokens.model_inputs(), use_cache=False).last_hidden_state
 
 
 def _hidden(model: Any, tokens: Tokens) -> torch.Tensor:
@@ -65,18 +78,13 @@ def _hidden(model: Any, tokens: Tokens) -> torch.Tensor:
 
 def _logits(model: Any, tokens: Tokens) -> torch.Tensor:
     """(N,V) for models whose head is more than a matrix (bias, soft cap, scale)."""
-    logits = unwrapped(model)(
-        input_ids=tokens.input_ids,
-        attention_mask=tokens.attention_mask.long(),
-        position_ids=tokens.position_ids,
-        use_cache=False,
-        logits_to_keep=tokens.response_mask.shape[1] + 1,
-    ).logits
+    keep = tokens.response_mask.shape[1] + 1
+    logits = unwrapped(model)(**tokens.model_inputs(), use_cache=False, logits_to_keep=keep).logits
     return logits[:, :-1][tokens.response_mask]
 
 
 def _dense(logits: torch.Tensor, targets: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
-    every = torch.log_softmax(logits.float() / temperature, dim=-1)
+    every = torch.log_softmax(full_precision(logits) / temperature, dim=-1)
     return every.gather(1, targets[:, None]).squeeze(1), -(every.exp() * every.clamp(min=-1e30)).sum(-1)
 
 

@@ -24,3 +24,8 @@ def masked_whiten(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """(x − μ) / √(σ² + 1e-8) where the mask is True, 0 elsewhere. Source: lm-human-preferences, N+ detail on whitening."""
     centred = values - masked_mean(values, mask)
     return (centred * torch.rsqrt(masked_variance(values, mask) + 1e-8)).masked_fill(~mask, 0)
+
+
+def full_precision(values: torch.Tensor) -> torch.Tensor:
+    """The values in fp32, or as they are where they are float64: what statistics and losses are computed in."""
+    return values if values.dtype == torch.float64 else values.float()

@@ -13,8 +13,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from alignment.errors import UserError
+
+transformers_logging.disable_progress_bar()  # loading is quick or the download shows its own
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -72,7 +75,7 @@ def adapter_base(path: str, name: str) -> str:
     return recorded
 
 
-def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS"] = "CAUSAL_LM") -> Any:
+def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"] = "CAUSAL_LM") -> Any:
     """The model with a fresh LoRA adapter of this rank on every linear layer of the body (alpha = 2 · rank, as in
     Schulman 2025 "LoRA without regret" and TRL's examples); with the adapter disabled it is the model as given."""
     heads = ["score"] if task == "SEQ_CLS" else None

@@ -97,8 +97,16 @@ def read_responses(path: str | Path) -> list[ResponseSet]:
     return read_jsonl(path, "--responses", _response_set)
 
 
-def read_rankings(path: str | Path) -> list[Ranking]:
-    return read_jsonl(path, "--rankings", _ranking)
+def read_rankings(
+    path: str | Path, name: str = "--rankings", group_fields: tuple[str, ...] = ("group",)
+) -> list[Ranking]:
+    """`group_fields`: the first of these that a record has is its group (OpenAssistant's conversations have `tree`)."""
+
+    def parse(value: dict[str, Any]) -> Ranking:
+        group = next((value[field] for field in group_fields if value.get(field) is not None), None)
+        return _ranking({**value, "group": group})
+
+    return read_jsonl(path, name, parse)
 
 
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:

@@ -4,24 +4,35 @@ Trained in `reward_model/`; read here by PPO, by evaluation and by whatever judg
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
-from alignment.chat import Tokens, collate, encode_prompt, encode_response
+from alignment.chat import Tokens, collate, encode_prompt, encode_response, padding_id
 from alignment.errors import UserError
 from alignment.functions import Judge, load_function
 from alignment.logprobs import hidden_states
 from alignment.models import Dtype, context_length, device, load_tokenizer, unwrapped
+from alignment.progress import progress
 from alignment.records import Prompt, Response
 
 OFFSET = "score_offset"
 """Name of the config field that holds the offset: Hugging Face's `score` head has no bias."""
+
+
+class Encoded(NamedTuple):
+    """A prompt and a response as token ids, fitted into the reward model's context."""
+
+    prompt_ids: list[int]
+    response_ids: list[int]
+    prompt_cut: bool
+    response_cut: bool
 
 
 @dataclass
@@ -41,49 +52,81 @@ class Scorer:
         last = tokens.prompt_length - 1 + tokens.response_mask.sum(1)  # an empty response is read at the prompt's end
         return self.head(hidden[torch.arange(len(tokens), device=last.device), last]).squeeze(-1).float() + self.offset
 
+    def score_ids(self, sequences: list[list[int]]) -> torch.Tensor:
+        """(B,) scores of whole sequences, prompt and response in one: read at each one's last token.
+
+        Right-padded, as plain transformers would: no left padding is computed, and rows of unlike prompt lengths
+        need no more places than the longest of them."""
+        return self.score(collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device))
+
     @property
     def head(self) -> nn.Module:
         """Linear (D → 1) without bias."""
         return unwrapped(self.model).score
 
-    def encode(self, prompt: Prompt, response: Response) -> tuple[list[int], list[int], bool]:
-        """(prompt ids, response ids, was it cut): what does not fit into the context is cut from the prompt's left."""
+    @property
+    def max_length(self) -> int | None:
+        """The longest sequence that is read (tokens): the smaller of the model's context and the tokenizer's own limit,
+        where `align reward --max-length` is kept; None where neither names one."""
+        limits = [limit for limit in (context_length(self.model), self.tokenizer.model_max_length) if limit]
+        longest = min(limits, default=None)
+        return None if longest is None or longest > 10**9 else longest  # tokenizers write 10³⁰ for "no limit"
+
+    def encode(self, prompt: Prompt, response: Response) -> Encoded:
+        """What does not fit is cut from the prompt's left; a response that is too long by itself loses its end."""
         prompt_ids = encode_prompt(self.tokenizer, prompt)
         response_ids = encode_response(self.tokenizer, prompt, response.text, response.finished)
-        limit = context_length(self.model) or len(prompt_ids) + len(response_ids)
-        response_ids = response_ids[: limit - 1]
-        kept = prompt_ids[max(0, len(prompt_ids) + len(response_ids) - limit) :]
-        return kept, response_ids, len(kept) < len(prompt_ids)
+        limit = self.max_length or len(prompt_ids) + len(response_ids)
+        kept_response = response_ids[: limit - 1]  # one prompt token stays
+        kept_prompt = prompt_ids[max(0, len(prompt_ids) + len(kept_response) - limit) :]
+        return Encoded(
+            kept_prompt, kept_response, len(kept_prompt) < len(prompt_ids), len(kept_response) < len(response_ids)
+        )
 
     @torch.no_grad()
     def score_responses(self, items: list[tuple[Prompt, Response]], batch_size: int = 128) -> list[float]:
         """One score for each (prompt, response), in order, computed in batches of like length."""
-        encoded = [self.encode(prompt, response)[:2] for prompt, response in items]
-        order = sorted(range(len(encoded)), key=lambda index: sum(map(len, encoded[index])))
-        scores = [0.0] * len(encoded)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = collate([encoded[row][0] for row in rows], [encoded[row][1] for row in rows], self.pad_id)
-            for row, score in zip(rows, self.score(batch.to(self.model.device)).tolist(), strict=True):
-                scores[row] = score
+        encoded = [self.encode(prompt, response) for prompt, response in items]
+        return self.score_many([[*each.prompt_ids, *each.response_ids] for each in encoded], batch_size)
+
+    @torch.no_grad()
+    def score_many(self, sequences: list[list[int]], batch_size: int = 128, name: str | None = None) -> list[float]:
+        """One score for each token sequence, in order, computed in batches of like length; `name` shows a bar."""
+        order = sorted(range(len(sequences)), key=lambda index: len(sequences[index]))
+        scores = [0.0] * len(sequences)
+        with progress(len(order), name, "response") if name else contextlib.nullcontext() as bar:
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                for row, score in zip(rows, self.score_ids([sequences[row] for row in rows]).tolist(), strict=True):
+                    scores[row] = score
+                if bar is not None:
+                    bar.update(len(rows))
         return scores
 
     @property
     def pad_id(self) -> int:
-        """PAD of a reward model differs from EOS, because Hugging Face's pooling looks for the last id that is not PAD."""
-        return self.model.config.get_text_config().pad_token_id
+        """Fills padded places. Reward models of this house have a PAD that differs from EOS, because Hugging Face's
+        pooling looks for the last id that is not PAD; here any id will do, since places come from masks."""
+        configured = self.model.config.get_text_config().pad_token_id
+        return padding_id(self.tokenizer) if configured is None else configured
 
 
 def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
     """The reward model in a directory. Refused without its head: transformers would make up a random one."""
-    tokenizer = load_tokenizer(path, name)
+    if not Path(path).is_dir():
+        raise UserError(f"{name} {path}: no such directory; give a directory that `align reward` wrote")
     _require_head(Path(path), name)
+    tokenizer = load_tokenizer(path, name)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(path, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(
             f"{name} {path}: cannot be loaded ({str(error).splitlines()[0]}); give a directory that `align reward` wrote"
         ) from error
+    if model.config.num_labels != 1:
+        raise UserError(
+            f"{name} {path}: its head gives {model.config.num_labels} numbers; a reward model gives one (num_labels 1)"
+        )
     return Scorer(model.to(device()).eval(), tokenizer, float(getattr(model.config, OFFSET, 0.0)))
 
 
@@ -108,10 +151,13 @@ def _require_head(path: Path, name: str) -> None:
     files = sorted(path.glob("*.safetensors"))
     if not files:
         raise UserError(f"{name} {path}: holds no safetensors; give a directory that `align reward` wrote")
-    for file in files:
-        with safe_open(file, framework="pt") as tensors:
-            if any(key.rsplit(".", 2)[-2:] == ["score", "weight"] for key in tensors.keys()):  # noqa: SIM118
-                return
+    try:
+        for file in files:
+            with safe_open(file, framework="pt") as tensors:
+                if any(key.rsplit(".", 2)[-2:] == ["score", "weight"] for key in tensors.keys()):  # noqa: SIM118
+                    return
+    except SafetensorError as error:
+        raise UserError(f"{name} {path}: {file.name} is damaged ({error}); train it with `align reward`") from error
     raise UserError(
         f"{name} {path}: its score head is missing, so its scores would be random; train it with `align reward`"
     )

@@ -1,0 +1,129 @@
+"""`align rank`: rankings by a SIMULATED annotator, a Python function with noise. No human is behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from alignment import label_noise
+from alignment.command import Command
+from alignment.config import StageSettings, setting
+from alignment.errors import UserError
+from alignment.functions import Judge, load_function
+from alignment.label_noise import Scores
+from alignment.progress import progress
+from alignment.records import Ranking, ResponseSet, read_responses, write_jsonl
+from alignment.run import beside, output_file, write_config, write_json
+
+
+@dataclass(frozen=True)
+class RankSettings(StageSettings):
+    """Settings of `align rank`."""
+
+    responses: str = setting(help="JSONL of {prompt, responses} that `align sample` wrote, K of at least 2")
+    annotator: str = setting(
+        help="the simulated annotator, MODULE:FUNCTION or FILE.py:FUNCTION: "
+        "(prompt: str, responses: list[str]) -> list[float], its gold scores; higher is better, equal is a tie"
+    )
+    flip_probability: float = setting(
+        0.25,
+        help="P, the probability that noise on the gold scores inverts a random pair; 0 = none, below .5",
+        unit="probability",
+        low=0.0,
+        source="AlpacaFarm (arXiv 2305.14387): without about 25 % flips, over-optimisation stays hidden",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.flip_probability >= 0.5:
+            raise UserError(
+                f"--flip-probability is {self.flip_probability}; it must be below 0.5, where nothing is left to learn"
+            )
+
+
+COMMAND = Command(
+    "rank",
+    "rank responses by a simulated annotator (a Python function, with noise)",
+    RankSettings,
+    "alignment.rank:run",
+)
+
+
+def run(settings: RankSettings) -> dict[str, Any]:
+    """Writes one Ranking a prompt to `output`, with `.metrics.json` and `.config.yaml` beside it.
+
+    Without noise (P = 0) equal gold scores tie. With noise they are ranked by chance, as a person would who has to
+    choose; only responses with the same text still tie."""
+    from alignment.seeds import seed_everything
+
+    with output_file(settings.output) as path:
+        sets = read_responses(settings.responses)
+        annotator = load_function(settings.annotator, "--annotator")
+        seed_everything(settings.seed, settings.threads)
+        gold = _gold_scores(annotator, sets)
+        gaps = label_noise.gold_gaps(gold)
+        if not len(gaps):
+            raise UserError(
+                f"--annotator {settings.annotator}: gives all responses of each prompt the same score; "
+                "there is nothing to rank: sample more varied responses or use another annotator"
+            )
+        noise = label_noise.calibrated_noise(gaps, settings.flip_probability)
+        noisy = _noisy(gold, sets, noise, settings.seed)
+        rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
+        metrics = _metrics(settings, gold, noisy, rankings, noise)
+        write_jsonl(path, rankings)
+        write_json(beside(path, "metrics.json"), metrics)
+        write_config(beside(path, "config.yaml"), settings)
+    return metrics
+
+
+def _gold_scores(annotator: Judge, sets: list[ResponseSet]) -> list[Scores]:
+    with progress(len(sets), "simulated annotator", "prompt") as bar:
+        gold = []
+        for several in sets:
+            gold += annotator([(several.prompt, list(several.responses))])
+            bar.update(1)
+    return gold
+
+
+def _noisy(gold: list[Scores], sets: list[ResponseSet], noise: float, seed: int) -> list[Scores]:
+    """Gold scores plus noise; untouched when the noise is 0, so that equal scores stay equal."""
+    if noise == 0:
+        return gold
+    generator = numpy.random.default_rng(seed)
+    texts = [[response.text for response in several.responses] for several in sets]
+    return [label_noise.noisy_scores(*pair, noise, generator) for pair in zip(gold, texts, strict=True)]
+
+
+def _ranking(several: ResponseSet, scores: Scores, annotator: str) -> Ranking:
+    return Ranking(
+        several.id,
+        several.prompt,
+        several.responses,
+        label_noise.ranks(scores),
+        annotator=f"simulated:{annotator}",
+        group=several.group,
+    )
+
+
+def _metrics(
+    settings: RankSettings, gold: list[Scores], noisy: list[Scores], rankings: list[Ranking], noise: float
+) -> dict[str, Any]:
+    """inversion_rate: realised share of pairs with different gold scores that the noise inverted."""
+    counts = [label_noise.inversions(*pair) for pair in zip(gold, noisy, strict=True)]
+    total = label_noise.Inversions(sum(c.pairs for c in counts), sum(c.inverted for c in counts))
+    every = sum(len(scores) * (len(scores) - 1) // 2 for scores in gold)
+    return {
+        "annotator": f"simulated annotator {settings.annotator}",
+        "prompts": len(rankings),
+        "responses": sum(len(ranking.responses) for ranking in rankings),
+        "pairs": every,
+        "gold_ties": every - total.pairs,
+        "ties": every - sum(len(ranking.strict_pairs()) for ranking in rankings),
+        "flip_probability": settings.flip_probability,
+        "noise_sd": noise,
+        "inverted_pairs": total.inverted,
+        "inversion_rate": total.rate,
+    }

@@ -1,0 +1,74 @@
+"""`align sample`: K responses a prompt from a policy, for someone to rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from alignment.command import Command
+from alignment.config import GenerationSettings, StageSettings, setting
+from alignment.records import PromptRecord, Response, ResponseSet, read_prompts, write_jsonl
+from alignment.run import beside, output_file, write_config, write_json
+
+
+@dataclass(frozen=True)
+class SampleSettings(StageSettings, GenerationSettings):
+    """Settings of `align sample`."""
+
+    policy: str = setting(help="policy that responds: a model directory, a LoRA adapter or a Hub id")
+    prompts: str = setting(help="JSONL of {prompt, id?, group?}; the prompt is text or chat messages")
+    responses_per_prompt: int = setting(
+        4, help="K, the responses drawn for each prompt", unit="responses", low=2, source="InstructGPT §3.5: K = 4 to 9"
+    )
+    max_prompts: int | None = setting(
+        None, help="use only the first prompts of the file", unit="prompts", none="all", low=1, source="ours"
+    )
+
+
+COMMAND = Command("sample", "draw several responses a prompt from a policy", SampleSettings, "alignment.sample:run")
+
+
+def run(settings: SampleSettings) -> dict[str, Any]:
+    """Writes one ResponseSet a prompt to `output`, with `.metrics.json` and `.config.yaml` beside it."""
+    from alignment.responder import load_responder
+    from alignment.seeds import seed_everything
+
+    with output_file(settings.output) as path:
+        records = read_prompts(settings.prompts)[: settings.max_prompts]
+        seed_everything(settings.seed, settings.threads)
+        policy = load_responder(settings.policy, "--policy")
+        prompts = policy.encode_all([record.prompt for record in records], settings, f"--prompts {settings.prompts}")
+        k = settings.responses_per_prompt
+        drawn = policy.respond([prompt for prompt in prompts for _ in range(k)], settings, "sampling")
+        responses = [Response(answer.text, settings.policy, answer.finished) for answer in drawn]
+        sets = _sets(records, responses, k)
+        metrics = _metrics(sets, [len(answer.ids) for answer in drawn])
+        write_jsonl(path, sets)
+        write_json(beside(path, "metrics.json"), metrics)
+        write_config(beside(path, "config.yaml"), settings)
+    return metrics
+
+
+def _sets(records: list[PromptRecord], responses: list[Response], k: int) -> list[ResponseSet]:
+    """Prompt i gets responses i·K to (i+1)·K − 1."""
+    return [
+        ResponseSet(record.id, record.prompt, tuple(responses[i * k : (i + 1) * k]), record.group)
+        for i, record in enumerate(records)
+    ]
+
+
+def _metrics(sets: list[ResponseSet], lengths: list[int]) -> dict[str, Any]:
+    """duplicate_share: responses whose text equals an earlier one of the same prompt, as a share of all responses;
+    nothing can be learned from a pair of them."""
+    texts = [[response.text for response in several.responses] for several in sets]
+    duplicates = sum(len(several) - len(set(several)) for several in texts)
+    flat = [response for several in sets for response in several.responses]
+    return {
+        "prompts": len(sets),
+        "responses": len(flat),
+        "duplicates": duplicates,
+        "duplicate_share": duplicates / len(flat),
+        "empty": sum(not response.text.strip() for response in flat),
+        "mean_tokens": sum(lengths) / len(flat),
+        "eos_fraction": sum(response.finished for response in flat) / len(flat),
+    }

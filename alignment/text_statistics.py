@@ -1,0 +1,21 @@
+"""How varied a set of responses is."""
+
+from __future__ import annotations
+
+import itertools
+
+
+def distinct_2(texts: list[str]) -> float:
+    """Different word bigrams ÷ word bigrams over all texts together; words are what white space separates.
+
+    0 when no text has two words. It falls as more texts are counted: compare it at equal numbers of responses.
+    Source: Li et al. 2016 (arXiv 1510.03055), distinct-2."""
+    words = [text.split() for text in texts]
+    bigrams = [pair for several in words for pair in itertools.pairwise(several)]
+    return len(set(bigrams)) / max(len(bigrams), 1)
+
+
+def exact_repeats(texts: list[str]) -> float:
+    """Share of texts that equal an earlier one, 1 − different ÷ all: near 0 for open questions, 1 − 1/n when a policy
+    says the same to every prompt."""
+    return 1 - len(set(texts)) / len(texts)

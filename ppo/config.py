@@ -1,0 +1,87 @@
+"""Settings of stage 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from alignment.command import Command
+from alignment.config import GenerationSettings, TrainingSettings, setting
+
+N_PLUS = "N+ implementation details, arXiv 2403.17031"
+
+
+@dataclass(frozen=True)
+class PpoSettings(GenerationSettings, TrainingSettings):
+    """Every setting of `align ppo`."""
+
+    policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")
+    prompts: str = setting(help="JSONL of {prompt}")
+    reward_model: str | None = setting(None, help="directory written by `align reward`; this or --reward")
+    reward: str | None = setting(None, help="MODULE:FUNCTION, (prompt, responses) -> scores; this or --reward-model")
+    steps: int = setting(
+        40, help="rollouts, each followed by an update", unit="rollouts", low=1, source="ours: see kl_max"
+    )
+    batch_size: int = setting(
+        128, help="responses of one rollout", unit="responses", low=1, source="ours: N+ uses 512; a CPU's patience"
+    )
+    minibatch_size: int = setting(
+        32, help="responses of one optimizer step", unit="responses", low=1, source="ours: 4 a rollout, N+"
+    )
+    microbatch_size: int | None = setting(
+        None,
+        none="auto",
+        help="responses computed at once (memory only; auto: minibatch_size)",
+        unit="responses",
+        low=1,
+    )
+    ppo_epochs: int = setting(4, help="passes over each rollout", low=1, source=N_PLUS)
+    lr: float | None = setting(
+        None,
+        none="auto",
+        help="learning rate at the first step; auto: by size and full or LoRA",
+        above=0.0,
+        source="alignment/learning_rates.py",
+    )
+    approx_kl_target: float | None = setting(
+        0.015, none="off", above=0.0, unit="nats a token",
+        help="with lr auto the rate is steered to keep approx_kl near this; an epoch stops at 4 times this",
+        source="ours: .01 to .02 is where the papers' own settings keep it",
+    )  # fmt: skip
+    kl_coef: float = setting(
+        0.05, help="penalty on log(policy/reference)", unit="score per nat", low=0.0, source=N_PLUS
+    )
+    kl_max: float = setting(
+        10.0, help="KL to the reference at which the run stops; the best policy below it is kept", above=0.0,
+        unit="nats a response", source="ours: the loop's gate; scores above it are mostly over-optimisation (Gao 2022)",
+    )  # fmt: skip
+    gamma: float = setting(1.0, help="discount", above=0.0, high=1.0, source="Ziegler 2019; " + N_PLUS)
+    lam: float = setting(0.95, help="GAE's lambda", low=0.0, high=1.0, source="Ziegler 2019; " + N_PLUS)
+    clip_range: float = setting(
+        0.2, help="the ratio is clipped to 1 ± this", above=0.0, source="Schulman 2017; " + N_PLUS
+    )
+    value_clip_range: float = setting(0.2, help="new values are clipped to old ± this", above=0.0, source=N_PLUS)
+    vf_coef: float = setting(0.1, help="weight of the value loss", above=0.0, source=N_PLUS)
+    max_grad_norm: float = setting(
+        1.0, help="gradients of each model are clipped to this norm", above=0.0, source="Ziegler 2019"
+    )
+    normalize_scores: bool = setting(
+        True,
+        help="bring scores to mean 0, sd 1 on the reference's responses",
+        source="Ziegler 2019; raw scores move KL with their scale",
+    )
+    lora_rank: int = setting(
+        0, help="rank of LoRA adapters on policy and value model; 0 = full training", low=0, source="off: exact"
+    )
+    dtype: Literal["float32", "bfloat16"] = setting(
+        "float32", help="weights and arithmetic", source="ours: small steps need it"
+    )
+    save_state: bool = setting(False, help="also write the run's whole state (optimizers, RNG, cursor) to OUTPUT/state")
+
+
+COMMAND = Command(
+    name="ppo",
+    summary="Stage 3: optimises a policy by PPO against a reward model (or any Python function), near a frozen reference.",
+    settings=PpoSettings,
+    run="ppo.train:run",
+)

@@ -1,0 +1,164 @@
+"""The data of PPO, which the policy makes itself: responses, their scores, log-probs, values and advantages."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from alignment.chat import Tokens, decode_response
+from alignment.functions import Judge
+from alignment.logprobs import response_logprobs
+from alignment.records import PromptRecord, Response
+from alignment.sampling import generate
+from alignment.scorer import Scorer
+from ppo.advantages import gae, shaped_rewards, whitened
+from ppo.config import PpoSettings
+from ppo.value import ValueModel
+
+Score = Callable[[list[PromptRecord], Tokens], torch.Tensor]
+"""(B prompts, their responses) → (B,) scores as the reward gives them."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """B responses and all that an update needs to know of them.
+
+    scores (B,) as the reward gives them; normalized (B,) what is maximised; logprobs, ref_logprobs, values, entropy,
+    advantages (whitened), returns (B,T), 0 where `tokens.response_mask` is False.
+    order (B,): the first epoch's order. Its micro-batches are those that the log-probs were computed in, so that the
+    update's first pass repeats the very same arithmetic: ratio = 1 to the last bit."""
+
+    tokens: Tokens
+    scores: torch.Tensor
+    normalized: torch.Tensor
+    logprobs: torch.Tensor
+    ref_logprobs: torch.Tensor
+    entropy: torch.Tensor
+    values: torch.Tensor
+    advantages: torch.Tensor
+    returns: torch.Tensor
+    order: torch.Tensor
+
+    @property
+    def kl(self) -> torch.Tensor:
+        """(B,) Σ_t log π(a_t) − log π_ref(a_t), nats a response."""
+        return (self.logprobs - self.ref_logprobs).sum(1)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who takes part in a rollout. `reference` is a context in which `reference_model` is the frozen starting policy:
+    for LoRA the policy itself with its adapter off, else a copy."""
+
+    policy: Any
+    tokenizer: Any
+    reference_model: Any
+    reference: Callable[[], AbstractContextManager[Any]]
+    value_model: ValueModel
+    score: Score
+
+
+def make_rollout(
+    roles: Roles,
+    prompts: list[PromptRecord],
+    encoded: list[list[int]],
+    settings: PpoSettings,
+    score_mean: float,
+    score_sd: float,
+) -> Rollout:
+    """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated."""
+    tokens = generate(roles.policy, roles.tokenizer, encoded, settings)
+    scores = roles.score(prompts, tokens)
+    normalized = (scores - score_mean) / score_sd
+    order = torch.randperm(len(tokens))
+    logprobs, ref_logprobs, entropy, values = _per_token(roles, tokens, order, settings)
+    mask = tokens.response_mask
+    rewards = shaped_rewards(normalized, logprobs, ref_logprobs, mask, settings.kl_coef)
+    advantages, returns = gae(rewards, values, mask, settings.gamma, settings.lam)
+    return Rollout(
+        tokens=tokens, scores=scores, normalized=normalized, logprobs=logprobs, ref_logprobs=ref_logprobs, entropy=entropy,
+        values=values, advantages=whitened(advantages, mask), returns=returns, order=order,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PpoSettings) -> tuple[torch.Tensor, ...]:
+    """(logprobs, ref_logprobs, entropy, values), each (B,T), computed in the micro-batches of the first epoch."""
+    parts: list[tuple[torch.Tensor, ...]] = []
+    micros = [micro for minibatch in order.split(settings.minibatch_size) for micro in micro_batches(minibatch, settings)]
+    for micro in micros:
+        some = tokens.select(micro)
+        logprobs, entropy = response_logprobs(roles.policy, some, settings.temperature)
+        with roles.reference():
+            ref_logprobs, _ = response_logprobs(roles.reference_model, some, settings.temperature)
+        values = roles.value_model(some).masked_fill(~some.response_mask, 0.0)
+        parts.append((logprobs, ref_logprobs, entropy, values))
+    results = []
+    for column in zip(*parts, strict=True):
+        result = torch.zeros(tokens.response_mask.shape, dtype=column[0].dtype, device=column[0].device)
+        for micro, part in zip(micros, column, strict=True):
+            result[micro, : part.shape[1]] = part
+        results.append(result)
+    return tuple(results)
+
+
+def micro_batches(minibatch: torch.Tensor, settings: PpoSettings) -> tuple[torch.Tensor, ...]:
+    """The rows of a minibatch, in runs that are computed at once."""
+    return minibatch.split(settings.microbatch_size or settings.minibatch_size)
+
+
+def adapter_off(policy: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return policy.disable_adapter
+
+
+def always() -> Callable[[], AbstractContextManager[Any]]:
+    return contextlib.nullcontext
+
+
+def score_with_model(scorer: Scorer, tokenizer: Any, stops: list[int], batch_size: int) -> Score:
+    """Scores by a reward model: on the policy's own tokens where the reward model reads the same ones, else on text."""
+    if same_tokens(tokenizer, scorer.tokenizer):
+
+        @torch.no_grad()
+        def score(prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor:
+            rows = torch.arange(len(tokens)).split(batch_size)
+            return torch.cat([scorer.score(tokens.select(some)) for some in rows])
+
+        return score
+
+    def score_text(prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor:
+        responses = responses_of(tokenizer, stops, tokens)
+        items = [(prompt.prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+        return torch.tensor(scorer.score_responses(items, batch_size), device=tokens.input_ids.device)
+
+    return score_text
+
+
+def score_with_function(judge: Judge, tokenizer: Any, stops: list[int]) -> Score:
+    """Scores by any Python function of prompt and response."""
+
+    def score(prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor:
+        responses = responses_of(tokenizer, stops, tokens)
+        items = [(prompt.prompt, [response]) for prompt, response in zip(prompts, responses, strict=True)]
+        return torch.tensor([scores[0] for scores in judge(items)], device=tokens.input_ids.device)
+
+    return score
+
+
+def same_tokens(policy: Any, reward: Any) -> bool:
+    """Whether every token of the policy has the same id in the reward model (which may have a PAD more)."""
+    vocabulary = reward.get_vocab()
+    return all(vocabulary.get(token) == index for token, index in policy.get_vocab().items())
+
+
+def responses_of(tokenizer: Any, stops: list[int], tokens: Tokens) -> list[Response]:
+    """The responses as text; `finished` where a stop token ends them."""
+    return [
+        Response(decode_response(tokenizer, prompt, response), finished=response[-1] in stops)
+        for prompt, response in tokens.rows()
+    ]

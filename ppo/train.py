@@ -1,0 +1,221 @@
+"""`align ppo`: rollout, measure, update, until the steps are done or the policy has gone too far from its reference."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alignment.chat import encode_prompt, stop_ids
+from alignment.errors import UserError
+from alignment.functions import load_function
+from alignment.learning_rates import learning_rate
+from alignment.masked import masked_mean, masked_variance
+from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
+from alignment.progress import progress
+from alignment.records import read_prompts
+from alignment.run import output_directory, write_config, write_json
+from alignment.sampling import check_lengths, generate
+from alignment.scorer import Scorer, load_scorer
+from alignment.seeds import RANK_STRIDE, seed_everything
+from alignment.tracking import tracker
+from ppo.config import PpoSettings
+from ppo.loss import kl_estimates
+from ppo.rollout import (
+    Roles,
+    Rollout,
+    adapter_off,
+    always,
+    make_rollout,
+    same_tokens,
+    score_with_function,
+    score_with_model,
+)
+from ppo.state import PpoState
+from ppo.update import new_optimizer, update
+from ppo.value import value_model_from_policy, value_model_from_scorer
+
+NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
+
+
+class Trainer:
+    """A PPO run: its inputs, the roles, and the state that `step` moves on."""
+
+    def __init__(self, settings: PpoSettings) -> None:
+        if (settings.reward_model is None) == (settings.reward is None):
+            given = "both" if settings.reward else "none of them"
+            raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
+        self.settings = settings
+        self.prompts = read_prompts(settings.prompts)
+        judge = load_function(settings.reward, "--reward") if settings.reward else None
+        seed_everything(settings.seed, settings.threads)
+        policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
+        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None
+        self.encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in self.prompts]
+        check_lengths(self.encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
+        stops = stop_ids(tokenizer, policy)
+        if scorer:
+            score = score_with_model(scorer, tokenizer, stops, settings.batch_size)
+        else:
+            assert judge is not None
+            score = score_with_function(judge, tokenizer, stops)
+        self.lr = settings.lr or learning_rate("ppo", parameter_count(policy), settings.lora_rank > 0)
+        self._take_roles(policy, tokenizer, scorer, score)
+
+    def _take_roles(self, policy: Any, tokenizer: Any, scorer: Scorer | None, score: Any) -> None:
+        settings = self.settings
+        mean, sd = self._normalization(policy, tokenizer, score)
+        if scorer and same_tokens(tokenizer, scorer.tokenizer):
+            value_model = value_model_from_scorer(scorer, mean, sd, settings.lora_rank)
+        else:
+            value_model = value_model_from_policy(policy, settings.lora_rank)
+        if settings.lora_rank:
+            learner = add_lora(policy, settings.lora_rank)
+            reference_model, reference = learner, adapter_off(learner)
+        else:
+            learner, reference_model, reference = policy, frozen_copy(policy), always()
+            policy.requires_grad_(True)
+        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, score)
+        self.state = PpoState(
+            policy=learner, value_model=value_model, score_mean=mean, score_sd=sd,
+            policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
+        )  # fmt: skip
+
+    def _normalization(self, policy: Any, tokenizer: Any, score: Any) -> tuple[float, float]:
+        """Mean and sd of the reference's scores, on prompts drawn for this alone; (0, 1) when it is switched off."""
+        if not self.settings.normalize_scores:
+            return 0.0, 1.0
+        rows = torch.randperm(len(self.prompts))[:NORMALIZATION_RESPONSES].tolist()
+        scores = [
+            score(
+                [self.prompts[row] for row in some],
+                generate(policy, tokenizer, [self.encoded[row] for row in some], self.settings),
+            )
+            for some in _chunks(rows, self.settings.batch_size)
+        ]
+        values = torch.cat(scores).double()
+        mean, sd = float(values.mean()), float(values.std(correction=0))
+        if not math.isfinite(sd) or sd < 1e-6:
+            raise UserError(
+                f"the reward is {mean:.4g} for each of {len(values)} responses of the reference; it must tell responses apart; "
+                "check the reward, or switch --no-normalize-scores on"
+            )
+        return mean, sd
+
+    def rollout(self) -> Rollout:
+        """The next batch of prompts, answered by the policy as it is."""
+        settings, state = self.settings, self.state
+        rows = prompt_rows(state.prompts_taken, settings.batch_size, len(self.prompts), settings.seed)
+        state.prompts_taken += settings.batch_size
+        return make_rollout(
+            self.roles, [self.prompts[row] for row in rows], [self.encoded[row] for row in rows], settings,
+            state.score_mean, state.score_sd,
+        )  # fmt: skip
+
+    def update(self, rollout: Rollout) -> dict[str, float]:
+        """One update, at the rate that the schedule and the steering ask for."""
+        settings, state = self.settings, self.state
+        annealed = self.lr * (1.0 - (state.step - 1) / settings.steps)  # linear to 0: lm-human-preferences, N+
+        for optimizer, scale in ((state.policy_optimizer, state.lr_scale), (state.value_optimizer, 1.0)):
+            for group in optimizer.param_groups:
+                group["lr"] = annealed * scale
+        metrics = update(state, rollout, settings) | {"optim/lr": annealed * state.lr_scale}
+        if settings.lr is None and settings.approx_kl_target:
+            state.lr_scale = steered(state.lr_scale, metrics["policy/approx_kl"], settings.approx_kl_target)
+        return metrics
+
+
+def run(settings: PpoSettings) -> dict[str, Any]:
+    """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
+    with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
+        started = time.perf_counter()
+        trainer = Trainer(settings)
+        state, history, stopped = trainer.state, [], "steps done"
+        with (
+            progress(settings.steps, "ppo", "step") as bar,
+            open(directory / "history.jsonl", "w", encoding="utf-8") as file,
+        ):
+            while True:
+                begun = time.perf_counter()
+                rollout = trainer.rollout()
+                metrics = measure(rollout, state, settings) | {"time/rollout_seconds": time.perf_counter() - begun}
+                if not metrics["objective/kl"] <= settings.kl_max:
+                    stopped = f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
+                elif not state.best or metrics["objective/rlhf_reward"] > state.best["objective/rlhf_reward"]:
+                    state.keep_best(_objective(metrics))
+                last = state.step == settings.steps or stopped != "steps done"
+                if not last:
+                    begun, state.step = time.perf_counter(), state.step + 1
+                    metrics |= trainer.update(rollout) | {"time/update_seconds": time.perf_counter() - begun}
+                    bar.update()
+                    bar.set_postfix_str(f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f}")
+                history.append(metrics)
+                log(metrics, len(history) - 1)
+                file.write(json.dumps({"step": len(history) - 1, **metrics}) + "\n")
+                if last:
+                    break
+        if settings.save_state:
+            state.save(directory / "state")
+        state.restore_best()
+        save_model(trainer.roles.policy, trainer.roles.tokenizer, directory, settings.policy, Path(settings.output))
+        result = {
+            "final": _objective(history[-1]), "best": state.best, "steps": state.step, "stopped": stopped,
+            "score_mean_reference": state.score_mean, "score_sd_reference": state.score_sd, "lr": trainer.lr,
+            "last_update": {name: value for name, value in (history[-2] if len(history) > 1 else {}).items() if "/" in name},
+            "seconds": time.perf_counter() - started,
+        }  # fmt: skip
+        write_config(directory / "config.yaml", settings)
+        write_json(directory / "metrics.json", result)
+    return result
+
+
+def measure(rollout: Rollout, state: PpoState, settings: PpoSettings) -> dict[str, float]:
+    """What a rollout says of the policy that made it, before it is updated."""
+    mask, kl = rollout.tokens.response_mask, rollout.kl
+    k3 = kl_estimates(rollout.logprobs - rollout.ref_logprobs)[2].masked_fill(~mask, 0.0)
+    lengths = mask.sum(1).double()
+    unexplained = masked_variance(rollout.returns - rollout.values, mask) / masked_variance(rollout.returns, mask)
+    return {
+        "objective/score": float(rollout.scores.mean()),
+        "objective/kl": float(kl.mean()),
+        "objective/kl_k3": float(k3.sum(1).mean()),
+        "objective/kl_coef": settings.kl_coef,
+        "objective/entropy": float(masked_mean(rollout.entropy, mask)),
+        "objective/rlhf_reward": float((rollout.normalized - settings.kl_coef * kl).mean()),
+        "value/explained_variance": float(1.0 - unexplained),
+        "rollout/response_tokens": float(lengths.mean()),
+        "rollout/eos_fraction": float((lengths < settings.max_new_tokens).double().mean()),
+    }
+
+
+def steered(scale: float, approx_kl: float, target: float) -> float:
+    """The factor on the learning rate after an update: ÷ 1.5 above 1.5 · target, × 1.5 below target / 1.5, within 1/8 … 8.
+
+    Source: the adaptive rule of Schulman 2017, §4, applied to the rate instead of the penalty."""
+    if approx_kl > 1.5 * target:
+        return max(scale / 1.5, 1 / 8)
+    if approx_kl < target / 1.5:
+        return min(scale * 1.5, 8.0)
+    return scale
+
+
+def prompt_rows(taken: int, size: int, count: int, seed: int) -> list[int]:
+    """The next `size` of `count` prompts after `taken` were used: all once in a random order, then all again in another."""
+    rows: list[int] = []
+    while len(rows) < size:
+        cycle, offset = divmod(taken + len(rows), count)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed + RANK_STRIDE * (cycle + 1)))
+        rows += order[offset : offset + size - len(rows)].tolist()
+    return rows
+
+
+def _objective(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name.startswith("objective/")}
+
+
+def _chunks(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,107 @@
+"""The update: several passes over one rollout, in minibatches. This is the algorithm; the rest of `ppo/` feeds it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from alignment.chat import Tokens
+from alignment.logprobs import response_loss
+from alignment.masked import masked_sum
+from alignment.models import trainable
+from ppo.config import PpoSettings
+from ppo.loss import policy_loss, value_loss
+from ppo.rollout import Rollout, micro_batches
+from ppo.state import PpoState
+
+EPOCH_STOP = 4.0  # an epoch ends when a minibatch's approx_kl passes this many times its target
+
+
+def update(state: PpoState, rollout: Rollout, settings: PpoSettings) -> dict[str, float]:
+    """PPO's inner loop. Fresh permutation every epoch; loss = Σ over tokens ÷ the minibatch's token count."""
+    sums: dict[str, float] = defaultdict(float)
+    for epoch in range(settings.ppo_epochs):
+        order = rollout.order if epoch == 0 else torch.randperm(len(rollout.tokens))
+        for minibatch in order.split(settings.minibatch_size):
+            count = int(rollout.tokens.response_mask[minibatch].sum())
+            before = sums["approx_kl"]
+            state.policy_optimizer.zero_grad(set_to_none=True)
+            state.value_optimizer.zero_grad(set_to_none=True)
+            for micro in micro_batches(minibatch, settings):
+                _accumulate_policy(state, rollout, micro, count, settings, sums)
+                _accumulate_value(state, rollout, micro, count, settings, sums)
+            sums["grad_norm"] += float(clip_grad_norm_(trainable(state.policy), settings.max_grad_norm))
+            clip_grad_norm_(trainable(state.value_model), settings.max_grad_norm)
+            state.policy_optimizer.step()
+            state.value_optimizer.step()
+            if not sums["minibatches"]:
+                sums["first_ratio_error"] = sums["ratio_error"]
+            sums["minibatches"] += 1
+            sums["tokens"] += count
+            approx_kl = (sums["approx_kl"] - before) / count
+            if settings.approx_kl_target and approx_kl > EPOCH_STOP * settings.approx_kl_target:
+                return _metrics(sums)
+    return _metrics(sums)
+
+
+def _accumulate_policy(
+    state: PpoState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PpoSettings, sums: dict[str, float]
+) -> None:
+    tokens = rollout.tokens.select(micro)
+    logprobs = _flat(rollout.logprobs, tokens, micro)
+    advantages = _flat(rollout.advantages, tokens, micro)
+
+    def loss(new_logprobs: torch.Tensor, entropy: torch.Tensor, rows: slice) -> torch.Tensor:
+        return policy_loss(new_logprobs, logprobs[rows], advantages[rows], settings.clip_range)
+
+    total, new_logprobs, _ = response_loss(state.policy, tokens, loss, settings.temperature)
+    (total / count).backward()
+    log_ratio = new_logprobs[tokens.response_mask] - logprobs
+    ratio_error = (torch.exp(log_ratio) - 1.0).abs()
+    sums["policy_loss"] += float(total.detach())
+    sums["approx_kl"] += float(0.5 * log_ratio.square().sum())
+    sums["clipped"] += float((ratio_error > settings.clip_range).sum())
+    sums["ratio_error"] = max(sums["ratio_error"], float(ratio_error.max()))
+    sums["ratio_max"] = max(sums["ratio_max"], float(torch.exp(log_ratio).max()))
+
+
+def _accumulate_value(
+    state: PpoState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PpoSettings, sums: dict[str, float]
+) -> None:
+    tokens = rollout.tokens.select(micro)
+    width = tokens.response_mask.shape[1]
+    values, returns = rollout.values[micro, :width], rollout.returns[micro, :width]
+    new_values = state.value_model(tokens)
+    total = masked_sum(value_loss(new_values, values, returns, settings.value_clip_range), tokens.response_mask)
+    (settings.vf_coef * total / count).backward()
+    sums["value_loss"] += float(total.detach())
+    sums["value_clipped"] += float(
+        ((new_values - values).abs() > settings.value_clip_range)[tokens.response_mask].sum()
+    )
+
+
+def _flat(values: torch.Tensor, tokens: Tokens, micro: torch.Tensor) -> torch.Tensor:
+    """(B,T) of the rollout → (N,) of the micro-batch's response tokens, in the order of its mask."""
+    return values[micro, : tokens.response_mask.shape[1]][tokens.response_mask]
+
+
+def _metrics(sums: dict[str, float]) -> dict[str, float]:
+    tokens, minibatches = sums["tokens"], sums["minibatches"]
+    return {
+        "policy/loss": sums["policy_loss"] / tokens,
+        "policy/approx_kl": sums["approx_kl"] / tokens,
+        "policy/clip_fraction": sums["clipped"] / tokens,
+        "policy/ratio_max": sums["ratio_max"],
+        "policy/first_ratio_error": sums["first_ratio_error"],
+        "value/loss": sums["value_loss"] / tokens,
+        "value/clip_fraction": sums["value_clipped"] / tokens,
+        "optim/grad_norm": sums["grad_norm"] / minibatches,
+    }
+
+
+def new_optimizer(model: Any, lr: float) -> torch.optim.Optimizer:
+    """AdamW without weight decay, eps 1e-5 (lm-human-preferences; N+)."""
+    return torch.optim.AdamW(trainable(model), lr=lr, eps=1e-5, weight_decay=0.0)

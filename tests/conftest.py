@@ -1,0 +1,31 @@
+"""Shared by all tests: quiet libraries, one torch thread, where the real data lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+sys.path.append(str(Path(__file__).parent))  # `models`, the helper modules of the tests
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data, `$ALIGN_DATA` or `../shared/data` beside the repository."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ALIGN_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("real data not found: set ALIGN_DATA to the folder that holds stories260k, tinystories, oasst, ...")
+    return folder
