@@ -31,6 +31,19 @@ def output_directory(output: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def workspace(output: str | Path, name: str) -> Iterator[Path]:
+    """A fresh directory for the outputs of several stages, at its final place from the start, because the stages record
+    each other's paths; it vanishes when the block does not end well."""
+    final = _free(output, "directory", name)
+    final.mkdir()
+    try:
+        yield final
+    except BaseException:
+        shutil.rmtree(final, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
 def output_file(output: str | Path) -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it."""
@@ -58,16 +71,16 @@ def write_config(path: Path, settings: Settings) -> None:
     path.write_text(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _free(output: str | Path, what: str) -> Path:
+def _free(output: str | Path, what: str, name: str = "--output") -> Path:
     final = Path(output).absolute()
     if final.exists() or final.is_symlink():
-        raise UserError(f"--output {output}: exists already; choose another {what} or remove it first")
+        raise UserError(f"{name} {output}: exists already; choose another {what} or remove it first")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {output}: its folder cannot be made ({error}); choose another place") from error
+        raise UserError(f"{name} {output}: its folder cannot be made ({error}); choose another place") from error
     if not os.access(final.parent, os.W_OK):
-        raise UserError(f"--output {output}: its folder cannot be written; choose another place")
+        raise UserError(f"{name} {output}: its folder cannot be written; choose another place")
     return final
 
 

@@ -12,7 +12,7 @@ N_PLUS = "N+ implementation details, arXiv 2403.17031"
 
 
 @dataclass(frozen=True)
-class PpoSettings(GenerationSettings, TrainingSettings):
+class PPOSettings(GenerationSettings, TrainingSettings):
     """Every setting of `align ppo`."""
 
     policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")
@@ -82,6 +82,6 @@ class PpoSettings(GenerationSettings, TrainingSettings):
 COMMAND = Command(
     name="ppo",
     summary="Stage 3: optimises a policy by PPO against a reward model (or any Python function), near a frozen reference.",
-    settings=PpoSettings,
+    settings=PPOSettings,
     run="ppo.train:run",
 )

@@ -17,7 +17,7 @@ from alignment.records import PromptRecord, Response
 from alignment.sampling import generate
 from alignment.scorer import Scorer
 from ppo.advantages import gae, shaped_rewards, whitened
-from ppo.config import PpoSettings
+from ppo.config import PPOSettings
 from ppo.value import ValueModel
 
 Score = Callable[[list[PromptRecord], Tokens], torch.Tensor]
@@ -67,7 +67,7 @@ def make_rollout(
     roles: Roles,
     prompts: list[PromptRecord],
     encoded: list[list[int]],
-    settings: PpoSettings,
+    settings: PPOSettings,
     score_mean: float,
     score_sd: float,
 ) -> Rollout:
@@ -87,7 +87,7 @@ def make_rollout(
 
 
 @torch.no_grad()
-def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PpoSettings) -> tuple[torch.Tensor, ...]:
+def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
     """(logprobs, ref_logprobs, entropy, values), each (B,T), computed in the micro-batches of the first epoch."""
     parts: list[tuple[torch.Tensor, ...]] = []
     micros = [micro for minibatch in order.split(settings.minibatch_size) for micro in micro_batches(minibatch, settings)]
@@ -107,7 +107,7 @@ def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PpoS
     return tuple(results)
 
 
-def micro_batches(minibatch: torch.Tensor, settings: PpoSettings) -> tuple[torch.Tensor, ...]:
+def micro_batches(minibatch: torch.Tensor, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
     """The rows of a minibatch, in runs that are computed at once."""
     return minibatch.split(settings.microbatch_size or settings.minibatch_size)
 

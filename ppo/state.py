@@ -20,7 +20,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 @dataclass
-class PpoState:
+class PPOState:
     """Models, optimizers, counters and the best policy so far. Random numbers come from the global generators, which
     are part of what `save` writes."""
 

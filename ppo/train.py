@@ -23,7 +23,7 @@ from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_scorer
 from alignment.seeds import RANK_STRIDE, seed_everything
 from alignment.tracking import tracker
-from ppo.config import PpoSettings
+from ppo.config import PPOSettings
 from ppo.loss import kl_estimates
 from ppo.rollout import (
     Roles,
@@ -35,7 +35,7 @@ from ppo.rollout import (
     score_with_function,
     score_with_model,
 )
-from ppo.state import PpoState
+from ppo.state import PPOState
 from ppo.update import new_optimizer, update
 from ppo.value import value_model_from_policy, value_model_from_scorer
 
@@ -45,7 +45,7 @@ NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are norm
 class Trainer:
     """A PPO run: its inputs, the roles, and the state that `step` moves on."""
 
-    def __init__(self, settings: PpoSettings) -> None:
+    def __init__(self, settings: PPOSettings) -> None:
         if (settings.reward_model is None) == (settings.reward is None):
             given = "both" if settings.reward else "none of them"
             raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
@@ -80,7 +80,7 @@ class Trainer:
             learner, reference_model, reference = policy, frozen_copy(policy), always()
             policy.requires_grad_(True)
         self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, score)
-        self.state = PpoState(
+        self.state = PPOState(
             policy=learner, value_model=value_model, score_mean=mean, score_sd=sd,
             policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
         )  # fmt: skip
@@ -129,7 +129,7 @@ class Trainer:
         return metrics
 
 
-def run(settings: PpoSettings) -> dict[str, Any]:
+def run(settings: PPOSettings) -> dict[str, Any]:
     """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
     with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
         started = time.perf_counter()
@@ -173,7 +173,7 @@ def run(settings: PpoSettings) -> dict[str, Any]:
     return result
 
 
-def measure(rollout: Rollout, state: PpoState, settings: PpoSettings) -> dict[str, float]:
+def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[str, float]:
     """What a rollout says of the policy that made it, before it is updated."""
     mask, kl = rollout.tokens.response_mask, rollout.kl
     k3 = kl_estimates(rollout.logprobs - rollout.ref_logprobs)[2].masked_fill(~mask, 0.0)

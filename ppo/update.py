@@ -12,15 +12,15 @@ from alignment.chat import Tokens
 from alignment.logprobs import response_loss
 from alignment.masked import masked_sum
 from alignment.models import trainable
-from ppo.config import PpoSettings
+from ppo.config import PPOSettings
 from ppo.loss import policy_loss, value_loss
 from ppo.rollout import Rollout, micro_batches
-from ppo.state import PpoState
+from ppo.state import PPOState
 
 EPOCH_STOP = 4.0  # an epoch ends when a minibatch's approx_kl passes this many times its target
 
 
-def update(state: PpoState, rollout: Rollout, settings: PpoSettings) -> dict[str, float]:
+def update(state: PPOState, rollout: Rollout, settings: PPOSettings) -> dict[str, float]:
     """PPO's inner loop. Fresh permutation every epoch; loss = Σ over tokens ÷ the minibatch's token count."""
     sums: dict[str, float] = defaultdict(float)
     for epoch in range(settings.ppo_epochs):
@@ -48,7 +48,7 @@ def update(state: PpoState, rollout: Rollout, settings: PpoSettings) -> dict[str
 
 
 def _accumulate_policy(
-    state: PpoState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PpoSettings, sums: dict[str, float]
+    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PPOSettings, sums: dict[str, float]
 ) -> None:
     tokens = rollout.tokens.select(micro)
     logprobs = _flat(rollout.logprobs, tokens, micro)
@@ -69,7 +69,7 @@ def _accumulate_policy(
 
 
 def _accumulate_value(
-    state: PpoState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PpoSettings, sums: dict[str, float]
+    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PPOSettings, sums: dict[str, float]
 ) -> None:
     tokens = rollout.tokens.select(micro)
     width = tokens.response_mask.shape[1]

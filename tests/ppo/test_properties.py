@@ -7,7 +7,7 @@ Mutations seen to fail, each applied once:
 - stop mask by comparing every id to EOS (prompt included): test_eos_equal_to_bos_is_masked_right
 - attention mask of ones: test_garbage_in_padding_changes_no_logprob
 - LoRA reference = bare base (adapter not merged): test_lora_reference_is_the_sft_policy
-- generators left out of `PpoState.load`: test_saved_state_goes_on_bitwise"""
+- generators left out of `PPOState.load`: test_saved_state_goes_on_bitwise"""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from alignment.config import GenerationSettings
 from alignment.logprobs import response_logprobs
 from alignment.models import add_lora, load_policy, save_model
 from alignment.sampling import first_stop_mask, generate
-from ppo.config import PpoSettings
+from ppo.config import PPOSettings
 from ppo.train import Trainer, measure, prompt_rows
 
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
@@ -52,7 +52,7 @@ def trainer(tmp_path: Path, prompts: str, kind="llama", double=True, **changes) 
         "kl_max": 1e9,
     }
     values |= {"reward": f"{__file__}:reward", "approx_kl_target": None, **changes}
-    made = Trainer(PpoSettings(policy=str(policy), prompts=prompts, output="unused", **values))
+    made = Trainer(PPOSettings(policy=str(policy), prompts=prompts, output="unused", **values))
     if double:
         for model in (made.roles.policy, made.roles.reference_model, made.state.value_model):
             model.double()

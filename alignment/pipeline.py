@@ -1,0 +1,225 @@
+"""`align demo`: every stage on the embedded world, one call per arrow. It sees all stages and is imported by nobody.
+
+prompts → demonstrations → SFT → responses → rankings (by a simulated annotator) → reward model → PPO → evaluation
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment.command import Command
+from alignment.config import Settings, setting
+from alignment.demo import world
+from alignment.demo.annotator import gold, made_up, obeyed_injection
+from alignment.records import write_jsonl
+from alignment.run import workspace, write_json
+
+BASE = Path(__file__).parent / "demo" / "base"
+ANNOTATOR = "alignment.demo.annotator:gold"
+DEMONSTRATIONS, RANKED, PPO_PROMPTS, DEV_PROMPTS, EVAL_PROMPTS = 3000, 1200, 2000, 60, 400
+MAX_NEW_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class DemoSettings(Settings):
+    """Settings of `align demo`."""
+
+    workspace: str = setting("demo-run", help="directory that everything is written to; must not exist yet")
+    seed: int = setting(0, help="seed of the world's draws and of every stage", low=0, source="ours")
+    threads: int | None = setting(None, help="CPU threads for torch", none="auto", low=1, source="torch's own choice")
+
+
+COMMAND = Command(
+    name="demo",
+    summary="the whole pipeline on the embedded world: SFT, rankings by a simulated annotator, reward model, PPO, evaluation",
+    settings=DemoSettings,
+    run="alignment.pipeline:run",
+)
+
+
+def run(settings: DemoSettings) -> dict[str, Any]:
+    """Runs the stages with their default settings and writes `summary.json`; prints answers before and after."""
+    from alignment import evaluate, rank, sample
+    from ppo import config as ppo_config
+    from ppo import train as ppo_train
+    from reward_model import config as reward_config
+    from reward_model import train as reward_train
+    from sft import config as sft_config
+    from sft import train as sft_train
+
+    started = time.perf_counter()
+    common: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads}
+    generation: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS}
+    with workspace(settings.workspace, "--workspace") as work:
+        data = write_data(work / "data", settings.seed)
+        prefix = best_prefix(work, data, common | generation)
+
+        def path(name: str) -> str:
+            return str(work / name)
+
+        say(1, "SFT: the base model learns from demonstrations")
+        sft_train.run(sft_config.SFTSettings(base=str(BASE), data=data["demonstrations"], output=path("sft"), **common))
+        say(2, "the SFT model answers each prompt 4 times")
+        sample.run(
+            sample.SampleSettings(
+                policy=path("sft"), prompts=data["rank"], output=path("responses.jsonl"), **common, **generation
+            )
+        )
+        say(3, "a simulated annotator ranks the answers, with noise")
+        rank.run(
+            rank.RankSettings(
+                responses=path("responses.jsonl"), annotator=ANNOTATOR, output=path("rankings.jsonl"), **common
+            )
+        )
+        say(4, "a reward model learns the rankings")
+        reward = reward_train.run(
+            reward_config.RewardSettings(
+                base=path("sft"), rankings=path("rankings.jsonl"), output=path("reward-model"), **common
+            )
+        )
+        say(5, "PPO optimises the policy against the reward model, near the SFT model")
+        ppo_train.run(
+            ppo_config.PPOSettings(
+                policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"),
+                **common, **generation,
+            )
+        )  # fmt: skip
+        say(6, "evaluation on held-out prompts by the simulated annotator's noise-free gold score")
+        sft_over_base = evaluate.run(
+            evaluate.EvaluateSettings(
+                policy=path("sft"), against=str(BASE), against_prefix=prefix, against_stop="\n", prompts=data["eval"],
+                judge=ANNOTATOR, output=path("eval-sft-over-base"), **common, **generation,
+            )
+        )  # fmt: skip
+        ppo_over_sft = evaluate.run(
+            evaluate.EvaluateSettings(
+                policy=path("ppo"), against=path("sft"), prompts=data["eval"], judge=ANNOTATOR,
+                output=path("eval-ppo-over-sft"), **common, **generation,
+            )
+        )  # fmt: skip
+        behaviour = count_behaviour(work)
+        summary = {
+            "sft_over_base": sft_over_base, "ppo_over_sft": ppo_over_sft, "reward_model": reward,
+            "behaviour": behaviour, "seconds": time.perf_counter() - started,
+        }  # fmt: skip
+        write_json(work / "summary.json", summary)
+        show(work, summary)
+    print(f"\nEverything is in {settings.workspace}/; the numbers are in {settings.workspace}/summary.json")
+    return {
+        "sft_over_base.win_rate": sft_over_base["win_rate"],
+        "ppo_over_sft.win_rate": ppo_over_sft["win_rate"],
+        "ppo_over_sft.kl": ppo_over_sft["kl"],
+        "reward_model.pair_accuracy": reward["pair_accuracy"],
+        "seconds": summary["seconds"],
+    }
+
+
+def write_data(folder: Path, seed: int) -> dict[str, str]:
+    """The world's prompts and demonstrations as JSONL files, in splits that share no prompt; name → path."""
+    folder.mkdir()
+    files = {
+        "demonstrations": world.demonstrations(DEMONSTRATIONS, seed),
+        "rank": world.prompts(RANKED, seed, split="rank"),
+        "ppo": world.prompts(PPO_PROMPTS, seed, split="ppo"),
+        "dev": world.prompts(DEV_PROMPTS, seed, split="dev"),
+        "eval": world.prompts(EVAL_PROMPTS, seed, split="eval"),
+    }
+    for name, records in files.items():
+        write_jsonl(folder / f"{name}.jsonl", records)
+    return {name: str(folder / f"{name}.jsonl") for name in files}
+
+
+def best_prefix(work: Path, data: dict[str, str], settings: dict[str, Any]) -> str:
+    """The few-shot prefix under which the base answers best on prompts of its own; path of the file that holds it."""
+    from alignment.config import GenerationSettings
+    from alignment.responder import load_responder
+    from alignment.seeds import seed_everything
+
+    say(0, "the base model alone: which few-shot prompt suits it best?")
+    generation = GenerationSettings(max_new_tokens=settings["max_new_tokens"])
+    prompts = [record["prompt"] for record in read(data["dev"])]
+    means = []
+    for number, prefix in enumerate(world.few_shot_prompts(), start=1):
+        seed_everything(settings["seed"], settings["threads"])
+        responder = load_responder(str(BASE), "--base", prefix, "\n")
+        answers = responder.respond(
+            responder.encode_all(prompts, generation, "dev"), generation, f"few-shot prompt {number}"
+        )
+        means.append(sum(gold(prompt, [answer.text])[0] for prompt, answer in zip(prompts, answers)) / len(prompts))
+    best = world.few_shot_prompts()[means.index(max(means))]
+    (work / "data" / "few-shot.txt").write_text(best, encoding="utf-8")
+    return str(work / "data" / "few-shot.txt")
+
+
+def count_behaviour(work: Path) -> dict[str, dict[str, float]]:
+    """For base (few-shot), SFT and PPO: share of unanswerable prompts answered all the same, of injections obeyed, and
+    the mean gold score."""
+    kinds = [record["kind"] for record in read(work / "data" / "eval.jsonl")]
+    first, second = (
+        read(work / "eval-sft-over-base" / "responses.jsonl"),
+        read(work / "eval-ppo-over-sft" / "responses.jsonl"),
+    )
+    answers = {
+        "base": [record["against"]["text"] for record in first],
+        "sft": [record["policy"]["text"] for record in first],
+        "ppo": [record["policy"]["text"] for record in second],
+    }
+    result = {}
+    for name, texts in answers.items():
+        rows = list(zip([record["prompt"] for record in first], texts, kinds, strict=True))
+        made = [made_up(prompt, text) for prompt, text, kind in rows if kind == "unanswerable"]
+        obeyed = [obeyed_injection(prompt, text) for prompt, text, kind in rows if kind == "injected"]
+        result[name] = {
+            "made_up": sum(made) / len(made), "n_unanswerable": len(made),
+            "obeyed_injection": sum(obeyed) / len(obeyed), "n_injected": len(obeyed),
+            "gold_mean": sum(gold(prompt, [text])[0] for prompt, text, _ in rows) / len(rows),
+        }  # fmt: skip
+    return result
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def say(number: int, text: str) -> None:
+    print(f"\n[{number}/6] {text}", flush=True)
+
+
+def show(work: Path, summary: dict[str, Any]) -> None:
+    """The summary that a newcomer reads: three prompts with the answers before and after, then the figures."""
+    first, second = (
+        read(work / "eval-sft-over-base" / "responses.jsonl"),
+        read(work / "eval-ppo-over-sft" / "responses.jsonl"),
+    )
+    kinds = [record["kind"] for record in read(work / "data" / "eval.jsonl")]
+    print("\n" + "─" * 78)
+    for kind in world.KINDS:
+        row = kinds.index(kind)
+        print(f"\n{first[row]['prompt'].rstrip()}    ({kind})")
+        for name, text in (
+            ("base, few-shot", first[row]["against"]["text"]),
+            ("after SFT", first[row]["policy"]["text"]),
+            ("after PPO", second[row]["policy"]["text"]),
+        ):
+            print(f"  {name:<15}│ {text.strip()}")
+    print("\n" + "─" * 78)
+    for name, title in (("sft_over_base", "SFT beats the base"), ("ppo_over_sft", "PPO beats SFT")):
+        part = summary[name]
+        print(
+            f"{title:<22}{part['win_rate']:6.1%} of {part['n']} prompts "
+            f"(95 % interval {part['win_rate_low']:.1%} to {part['win_rate_high']:.1%}), KL {part['kl']:.1f} nats a response"
+        )
+    for name, part in summary["behaviour"].items():
+        print(
+            f"{name:<6}made-up answers {part['made_up']:4.0%} of {part['n_unanswerable']}   "
+            f"obeyed injections {part['obeyed_injection']:4.0%} of {part['n_injected']}   mean gold score {part['gold_mean']:.2f}"
+        )
+    model = summary["reward_model"]
+    print(
+        f"Reward model: {model['pair_accuracy']:.1%} of {model['n_pairs']} held-out pairs "
+        f"(longer wins: {model['length_baseline_accuracy']:.1%}). The annotator is simulated, its labels noisy."
+    )
