@@ -33,7 +33,7 @@ def gae(
     following_value = following_advantage = torch.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
         delta = rewards[:, t] + gamma * following_value - values[:, t]
-        following_advantage = (delta + gamma * lam * following_advantage) * mask[:, t]
+        following_advantage = delta + gamma * lam * following_advantage
         following_value = values[:, t]
         advantages[:, t] = following_advantage
     return advantages, advantages + values

@@ -1,7 +1,7 @@
 """Rewards and advantages, in float64 on ragged lengths.
 
 Mutations seen to fail: the KL term's sign in `shaped_rewards` (test_rewards_sum_...), the score one place later
-(test_score_lands_on_the_last_token), `following_value` not reset after the last token (test_gae_...double_sum),
+(test_score_lands_on_the_last_token), values not masked in `gae` (test_garbage_in_padding_...),
 λ left out of the recursion (test_gae_...double_sum), Bessel's correction in `masked_variance` (test_whitened_...)."""
 
 import pytest
