@@ -115,16 +115,15 @@ def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
 def encode_response(tokenizer: Any, prompt: Prompt, response: str, finished: bool = True) -> list[int]:
     """Token ids of a response as they follow its prompt; EOS is added when it is finished.
 
-    Tokenized together with the prompt where that leaves the prompt's tokens as they are (so that a tokenizer's
-    dummy prefix space does not appear in the middle), on its own otherwise."""
-    text = prompt_string(tokenizer, prompt)
-    before = list(tokenizer(text, add_special_tokens=False).input_ids)
-    both = list(tokenizer(text + response, add_special_tokens=False).input_ids)
-    ids = (
-        both[len(before) :]
-        if both[: len(before)] == before
-        else list(tokenizer(response, add_special_tokens=False).input_ids)
-    )
+    Tokenized together with the prompt where that leaves the prompt's tokens as they are; else after a new line; else
+    on its own. So the dummy space that some tokenizers put before a text does not appear in the middle of one."""
+    ids: list[int] = []
+    for start in (prompt_string(tokenizer, prompt), "\n", ""):
+        before = list(tokenizer(start, add_special_tokens=False).input_ids)
+        both = list(tokenizer(start + response, add_special_tokens=False).input_ids)
+        if both[: len(before)] == before:
+            ids = both[len(before) :]
+            break
     return ids + ([tokenizer.eos_token_id] if finished and tokenizer.eos_token_id is not None else [])
 
 

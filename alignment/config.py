@@ -233,6 +233,8 @@ def _checked(field: dataclasses.Field, hint: Any, value: Any) -> Any:
             raise ValueError
         if value is None or (kind is int and float(value) != int(float(value))):
             raise ValueError
+        if kind is str and not isinstance(value, (str, int, float)):  # YAML reads `name: 7` as a number
+            raise ValueError
         converted = int(float(value)) if kind is int and not isinstance(value, int) else kind(value)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{name} is {value!r}; it must be {article}{word}") from None

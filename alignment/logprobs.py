@@ -7,12 +7,12 @@ import weakref
 from typing import Any
 
 import torch
-from alignment_kernels.fused_linear_token_loss import TokenLoss, fused_linear_token_loss
-from alignment_kernels.linear_logprob import linear_logprob
 
 from alignment.chat import Tokens
 from alignment.masked import full_precision
 from alignment.models import backbone, unwrapped
+from alignment_kernels.fused_linear_token_loss import TokenLoss, fused_linear_token_loss
+from alignment_kernels.linear_logprob import linear_logprob
 
 _HIT_LOGITS = 2**24  # logits held at once when only the likeliest token is wanted: 64 MiB
 _PLAIN_HEADS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()

@@ -50,7 +50,7 @@ def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: An
             source, dtype=getattr(torch, dtype), quantization_config=quantization
         )
     if adapter:
-        model = PeftModel.from_pretrained(model, path).merge_and_unload()
+        model = PeftModel.from_pretrained(model, path).merge_and_unload().requires_grad_(True)  # PEFT had frozen it
     return (model if quantization else model.to(device())).eval(), tokenizer
 
 

@@ -112,7 +112,7 @@ def read_rankings(
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """Every line parsed; a UserError names the setting, the file and the line of the first fault."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # Windows editors put a mark at the start
     except FileNotFoundError:
         raise UserError(f"{name} {path}: no such file; give a JSONL file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -125,6 +125,8 @@ def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]
             value = json.loads(line, parse_constant=_no_constant)
             if not isinstance(value, dict):
                 raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
+            if "\\ud" in line.lower():
+                _no_half_characters(value)
             records.append(parse(value))
         except json.JSONDecodeError as error:
             raise UserError(
@@ -258,6 +260,13 @@ def _kind(value: Any) -> str:
     return {"NoneType": "null", "dict": "an object", "list": "a list", "str": "text"}.get(
         type(value).__name__, repr(value)
     )
+
+
+def _no_half_characters(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair (\\ud800 to \\udfff), which is no text; remove it") from None
 
 
 def _no_constant(word: str) -> Any:

@@ -48,6 +48,8 @@ def output_file(output: str | Path) -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it."""
     final = _free(output, "file")
+    for suffix in ("metrics.json", "config.yaml"):  # what commands write beside it would replace these
+        _free(beside(final, suffix), "file")
     with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
         partial = Path(folder) / final.name
         yield partial

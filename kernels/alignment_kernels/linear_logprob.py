@@ -41,7 +41,7 @@ def linear_logprob(
     What is equal to the last bit: the result here and the log-probs of `fused_linear_token_loss`, for the
     same inputs, always. So PPO's first ratio is exactly 1. For the same token in other company (another
     micro-batch, order, N or `chunk_tokens`): on x86 CPUs with MKL, measured for fp32, float64 and bf16, D
-    64..3584, V 50..32,000, with 1, 2 and 8 threads, because tiles have a multiple of 16 rows and no row's
+    64..3584, V 512..32,000, with one thread, because tiles have a multiple of 16 rows and no row's
     arithmetic depends on its neighbours. On other devices the matrix product is the same call as long as
     `chunk_tokens` and V are, whatever N is; not measured there. Should a BLAS break it, the difference is
     the rounding of a D-long fp32 sum, about 1e-6·(1+|logit|).
