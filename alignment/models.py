@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -46,7 +47,7 @@ def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: An
     adapter = is_adapter(path)
     source = adapter_base(path, name) if adapter else path
     with _explained(source, name, "model"):
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=getattr(torch, dtype), quantization_config=quantization
         )
     if adapter:
@@ -80,7 +81,11 @@ def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS", "FEATU
     Schulman 2025 "LoRA without regret" and TRL's examples); with the adapter disabled it is the model as given."""
     heads = ["score"] if task == "SEQ_CLS" else None
     config = LoraConfig(task_type=task, r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=heads)
-    return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="fan_in_fan_out"
+        )  # PEFT sets it right for GPT-2 by itself, and says so
+        return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
 
 
 def save_model(model: Any, tokenizer: Any, directory: Path, base: str, final: Path) -> None:
@@ -98,7 +103,9 @@ def save_model(model: Any, tokenizer: Any, directory: Path, base: str, final: Pa
         tokenizer.save_pretrained(directory / "base")
         recorded = str(final.resolve() / "base")
     model.peft_config["default"].base_model_name_or_path = recorded
-    model.save_pretrained(directory)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Could not find a config file")  # of a base that is not there yet
+        model.save_pretrained(str(directory))
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

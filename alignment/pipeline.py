@@ -22,13 +22,16 @@ BASE = Path(__file__).parent / "demo" / "base"
 ANNOTATOR = "alignment.demo.annotator:gold"
 DEMONSTRATIONS, RANKED, PPO_PROMPTS, DEV_PROMPTS, EVAL_PROMPTS = 3000, 1200, 2000, 60, 400
 MAX_NEW_TOKENS = 32
+SFT_LR, SFT_EPOCHS = 1e-3, 3  # the base has never seen an answer, so it learns more than the default lets it
 
 
 @dataclass(frozen=True)
 class DemoSettings(Settings):
     """Settings of `align demo`."""
 
-    workspace: str = setting("demo-run", help="directory that everything is written to; must not exist yet")
+    workspace: str = setting(
+        "demo-run", help="directory that everything is written to; must not exist yet", source="ours"
+    )
     seed: int = setting(0, help="seed of the world's draws and of every stage", low=0, source="ours")
     threads: int | None = setting(None, help="CPU threads for torch", none="auto", low=1, source="torch's own choice")
 
@@ -62,7 +65,11 @@ def run(settings: DemoSettings) -> dict[str, Any]:
             return str(work / name)
 
         say(1, "SFT: the base model learns from demonstrations")
-        sft_train.run(sft_config.SFTSettings(base=str(BASE), data=data["demonstrations"], output=path("sft"), **common))
+        sft_train.run(
+            sft_config.SFTSettings(
+                base=str(BASE), data=data["demonstrations"], output=path("sft"), lr=SFT_LR, epochs=SFT_EPOCHS, **common
+            )
+        )  # fmt: skip
         say(2, "the SFT model answers each prompt 4 times")
         sample.run(
             sample.SampleSettings(

@@ -20,26 +20,33 @@ from alignment.errors import UserError
 @contextlib.contextmanager
 def output_directory(output: str | Path) -> Iterator[Path]:
     """A fresh directory that becomes `output` when the block ends well, and vanishes when it does not."""
-    final = _free(output, "directory")
+    final, made = _free(output, "directory")
     partial = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
     try:
         yield partial
-        os.chmod(partial, 0o777 & ~_umask())
+        for folder, _, files in os.walk(
+            partial
+        ):  # temporary directories and safetensors start readable by their owner only
+            os.chmod(folder, 0o777 & ~_umask())
+            for file in files:
+                os.chmod(Path(folder) / file, 0o666 & ~_umask())
         os.rename(partial, final)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        _forget_empty(made)
 
 
 @contextlib.contextmanager
 def workspace(output: str | Path, name: str) -> Iterator[Path]:
     """A fresh directory for the outputs of several stages, at its final place from the start, because the stages record
     each other's paths; it vanishes when the block does not end well."""
-    final = _free(output, "directory", name)
+    final, made = _free(output, "directory", name)
     final.mkdir()
     try:
         yield final
     except BaseException:
         shutil.rmtree(final, ignore_errors=True)
+        _forget_empty(made)
         raise
 
 
@@ -47,15 +54,18 @@ def workspace(output: str | Path, name: str) -> Iterator[Path]:
 def output_file(output: str | Path) -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it."""
-    final = _free(output, "file")
+    final, made = _free(output, "file")
     for suffix in ("metrics.json", "config.yaml"):  # what commands write beside it would replace these
         _free(beside(final, suffix), "file")
-    with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
-        partial = Path(folder) / final.name
-        yield partial
-        others = sorted(path for path in Path(folder).iterdir() if path != partial)
-        for path in [*others, partial]:  # the file itself last: it is there only when all of it is
-            os.replace(path, final.parent / path.name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
+            partial = Path(folder) / final.name
+            yield partial
+            others = sorted(path for path in Path(folder).iterdir() if path != partial)
+            for path in [*others, partial]:  # the file itself last: it is there only when all of it is
+                os.replace(path, final.parent / path.name)
+    finally:
+        _forget_empty(made)
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -73,17 +83,26 @@ def write_config(path: Path, settings: Settings) -> None:
     path.write_text(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _free(output: str | Path, what: str, name: str = "--output") -> Path:
+def _free(output: str | Path, what: str, name: str = "--output") -> tuple[Path, list[Path]]:
+    """The absolute path, checked to be free and writable, and the folders above it that had to be made."""
     final = Path(output).absolute()
     if final.exists() or final.is_symlink():
         raise UserError(f"{name} {output}: exists already; choose another {what} or remove it first")
+    made = [folder for folder in final.parents if not folder.exists()]
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{name} {output}: its folder cannot be made ({error}); choose another place") from error
     if not os.access(final.parent, os.W_OK):
         raise UserError(f"{name} {output}: its folder cannot be written; choose another place")
-    return final
+    return final, made
+
+
+def _forget_empty(folders: list[Path]) -> None:
+    """Removes those of the folders, innermost first, that nothing was put into."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _umask() -> int:

@@ -37,7 +37,12 @@ class Encoded(NamedTuple):
 
 @dataclass
 class Scorer:
-    """score(prompt, response) = w · h + offset, h = the last hidden state at the response's last token (EOS included).
+    """score(prompt, response) = w · h + offset, h = the last hidden state at the EOS that closes the response.
+
+    A response that was cut at the length limit is closed for the reward model too: one token to read at, whatever the
+    text, is learned far sooner than "wherever it stopped" (real tiny model, 1,253 noisy rankings, most responses cut:
+    pair accuracy .78 against .73 after two passes). So do TRL's RewardTrainer and OpenRLHF. What a missing end costs
+    is PPO's to decide, not the reward model's. The policy's own tokens are not changed.
 
     The gain of the normalisation (mean 0, sd 1 on the training responses) is folded into w; the offset lives in
     config.json as `score_offset`, so plain transformers' score + offset is this score."""
@@ -47,17 +52,25 @@ class Scorer:
     offset: float
 
     def score(self, tokens: Tokens) -> torch.Tensor:
-        """(B,) fp32 scores of a batch of prompts and responses. Keeps the gradient where it is enabled."""
-        hidden = hidden_states(self.model, tokens)
-        last = tokens.prompt_length - 1 + tokens.response_mask.sum(1)  # an empty response is read at the prompt's end
-        return self.head(hidden[torch.arange(len(tokens), device=last.device), last]).squeeze(-1).float() + self.offset
+        """(B,) fp32 scores of a batch of prompts and responses. Keeps the gradient where it is enabled.
+
+        How the batch is padded changes nothing; a row longer than `max_length` with its EOS loses its leftmost tokens."""
+        special = set(self.tokenizer.all_special_ids)
+        return self.score_ids([self._closed(prompt, response, special) for prompt, response in tokens.rows()])
 
     def score_ids(self, sequences: list[list[int]]) -> torch.Tensor:
-        """(B,) scores of whole sequences, prompt and response in one: read at each one's last token.
+        """(B,) fp32 scores of whole sequences (prompt, response, EOS in one), each read at its last token.
 
-        Right-padded, as plain transformers would: no left padding is computed, and rows of unlike prompt lengths
-        need no more places than the longest of them."""
-        return self.score(collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device))
+        Right-padded, as plain transformers would: rows of unlike prompt lengths need no more places than the longest."""
+        tokens = collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device)
+        last = tokens.response_mask.sum(1) - 1
+        hidden = hidden_states(self.model, tokens)[torch.arange(len(tokens), device=last.device), last]
+        return self.head(hidden).squeeze(-1).float() + self.offset
+
+    def _closed(self, prompt: list[int], response: list[int], special: set[int]) -> list[int]:
+        """The sequence that is read: a stop token at the response's end, or nothing there, becomes the one EOS."""
+        kept = response[:-1] if response and response[-1] in special else response
+        return [*prompt, *kept, self.tokenizer.eos_token_id][-(self.max_length or 0) :]
 
     @property
     def head(self) -> nn.Module:
@@ -73,14 +86,16 @@ class Scorer:
         return None if longest is None or longest > 10**9 else longest  # tokenizers write 10³⁰ for "no limit"
 
     def encode(self, prompt: Prompt, response: Response) -> Encoded:
-        """What does not fit is cut from the prompt's left; a response that is too long by itself loses its end."""
+        """What does not fit is cut from the prompt's left; a response that is too long by itself loses its end.
+
+        EOS closes every response, `finished` or not."""
         prompt_ids = encode_prompt(self.tokenizer, prompt)
-        response_ids = encode_response(self.tokenizer, prompt, response.text, response.finished)
-        limit = self.max_length or len(prompt_ids) + len(response_ids)
-        kept_response = response_ids[: limit - 1]  # one prompt token stays
-        kept_prompt = prompt_ids[max(0, len(prompt_ids) + len(kept_response) - limit) :]
+        *text_ids, eos = encode_response(self.tokenizer, prompt, response.text, finished=True)
+        limit = self.max_length or len(prompt_ids) + len(text_ids) + 1
+        kept_text = text_ids[: limit - 2]  # one prompt token and EOS stay
+        kept_prompt = prompt_ids[max(0, len(prompt_ids) + len(kept_text) + 1 - limit) :]
         return Encoded(
-            kept_prompt, kept_response, len(kept_prompt) < len(prompt_ids), len(kept_response) < len(response_ids)
+            kept_prompt, [*kept_text, eos], len(kept_prompt) < len(prompt_ids), len(kept_text) < len(text_ids)
         )
 
     @torch.no_grad()

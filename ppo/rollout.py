@@ -23,6 +23,8 @@ from ppo.value import ValueModel
 Score = Callable[[list[PromptRecord], Tokens], torch.Tensor]
 """(B prompts, their responses) → (B,) scores as the reward gives them."""
 
+MICRO_BATCHES = 4  # into how many a minibatch is cut where --microbatch-size does not say
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -90,7 +92,11 @@ def make_rollout(
 def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
     """(logprobs, ref_logprobs, entropy, values), each (B,T), computed in the micro-batches of the first epoch."""
     parts: list[tuple[torch.Tensor, ...]] = []
-    micros = [micro for minibatch in order.split(settings.minibatch_size) for micro in micro_batches(minibatch, settings)]
+    micros = [
+        micro
+        for minibatch in order.split(settings.minibatch_size)
+        for micro in micro_batches(minibatch, tokens, settings)
+    ]
     for micro in micros:
         some = tokens.select(micro)
         logprobs, entropy = response_logprobs(roles.policy, some, settings.temperature)
@@ -107,9 +113,11 @@ def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PPOS
     return tuple(results)
 
 
-def micro_batches(minibatch: torch.Tensor, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
-    """The rows of a minibatch, in runs that are computed at once."""
-    return minibatch.split(settings.microbatch_size or settings.minibatch_size)
+def micro_batches(minibatch: torch.Tensor, tokens: Tokens, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
+    """The rows of a minibatch, in runs that are computed at once: of like length, so that little padding is computed."""
+    size = settings.microbatch_size or max(settings.minibatch_size // MICRO_BATCHES, 1)
+    lengths = tokens.attention_mask[minibatch].sum(1)
+    return minibatch[lengths.argsort(stable=True).cpu()].split(size)
 
 
 def adapter_off(policy: Any) -> Callable[[], AbstractContextManager[Any]]:

@@ -128,4 +128,4 @@ def _generators() -> Tensors:
 
 def _numpy_state() -> list[Any]:
     name, keys, *rest = numpy.random.get_state(legacy=True)
-    return [name, keys.tolist(), *rest]
+    return [name, numpy.asarray(keys).tolist(), *rest]

@@ -30,7 +30,7 @@ def update(state: PPOState, rollout: Rollout, settings: PPOSettings) -> dict[str
             before = sums["approx_kl"]
             state.policy_optimizer.zero_grad(set_to_none=True)
             state.value_optimizer.zero_grad(set_to_none=True)
-            for micro in micro_batches(minibatch, settings):
+            for micro in micro_batches(minibatch, rollout.tokens, settings):
                 _accumulate_policy(state, rollout, micro, count, settings, sums)
                 _accumulate_value(state, rollout, micro, count, settings, sums)
             sums["grad_norm"] += float(clip_grad_norm_(trainable(state.policy), settings.max_grad_norm))

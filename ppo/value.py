@@ -35,7 +35,7 @@ class ValueModel(nn.Module):
 
 def value_model_from_scorer(scorer: Scorer, mean: float, sd: float, lora_rank: int) -> ValueModel:
     """Starts as the normalised reward model read at every token: V = (score − mean) / sd (N+, InstructGPT §3.5)."""
-    source = scorer.head.weight
+    source: Any = scorer.head.weight
     head = nn.Linear(source.shape[1], 1, device=source.device, dtype=source.dtype)
     with torch.no_grad():
         head.weight.copy_(source / sd)

@@ -1,0 +1,112 @@
+"""Stage 1 from the settings to the saved policy, in the order in which it happens."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BitsAndBytesConfig
+
+from alignment.errors import UserError
+from alignment.learning_rates import learning_rate
+from alignment.models import add_lora, context_length, is_adapter, load_policy, save_model, trainable
+from alignment.records import read_demonstrations
+from alignment.run import output_directory, write_config, write_json
+from alignment.seeds import seed_everything
+from sft.config import SFTSettings
+from sft.data import Encoded, encode, split_by_prompt
+from sft.trainer import Trainer, without_dropout
+
+
+def run(settings: SFTSettings) -> dict[str, Any]:
+    """The whole command: demonstrations in, policy, metrics.json and config.yaml out.
+
+    Returns the metrics: sft/loss (nats a token) and sft/token_accuracy on the held-out demonstrations after training and
+    before it (None where none is held out), train_loss (over all steps, weighted by tokens), and counts."""
+    started = time.perf_counter()
+    _check(settings)
+    with output_directory(settings.output) as directory:
+        seed_everything(settings.seed, settings.threads)
+        learn, held_out = split_by_prompt(read_demonstrations(settings.data), settings.holdout_fraction)
+        model, tokenizer = _load(settings)
+        lr = settings.lr or learning_rate("sft", model.num_parameters(), settings.lora_rank > 0)
+        longest = min(settings.max_length, context_length(model) or settings.max_length)
+        encoded, measured = encode(tokenizer, learn, longest), encode(tokenizer, held_out, longest)
+        if not encoded.examples:
+            raise UserError(
+                f"--data {settings.data}: every prompt fills the {longest} tokens that prompt and response may have; "
+                "give shorter prompts, or a larger --max-length where the model's context allows"
+            )
+        if settings.lora_rank:
+            model = _with_lora(model, settings.lora_rank)
+        without_dropout(model)
+        trainer = Trainer(settings, model, tokenizer, encoded.examples, measured.examples, directory, lr)
+        trainer.run()
+        metrics = _metrics(trainer, encoded, measured, lr) | {"seconds": time.perf_counter() - started}
+        save_model(model, tokenizer, directory, settings.base, Path(settings.output))
+        write_config(directory / "config.yaml", settings)
+        write_json(directory / "metrics.json", metrics)
+    return metrics
+
+
+def _check(settings: SFTSettings) -> None:
+    """What can be refused before anything is loaded."""
+    tracker = settings.report_to
+    if tracker != "none" and importlib.util.find_spec(tracker) is None:
+        raise UserError(f"--report-to {tracker}: {tracker} is not installed; `pip install {tracker}`, or give none")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("align sft runs in one process; start it without torchrun or accelerate launch")
+    if not settings.load_in_4bit:
+        return
+    if not settings.lora_rank:
+        raise UserError("--load-in-4bit needs adapters to train, but --lora-rank is 0; give for example --lora-rank 16")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("--load-in-4bit: bitsandbytes is not installed; `pip install bitsandbytes`, or leave it off")
+    if is_adapter(settings.base):
+        raise UserError(
+            f"--load-in-4bit: --base {settings.base} is an adapter, which can't be merged exactly into 4 bits; "
+            "leave it off, or merge the adapter first"
+        )
+
+
+def _load(settings: SFTSettings) -> tuple[Any, Any]:
+    """What is trained is loaded in float32; what stays frozen under LoRA in the type asked for."""
+    dtype = settings.dtype if settings.lora_rank else "float32"
+    quantization = None
+    if settings.load_in_4bit:
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, settings.dtype),
+        )
+    return load_policy(settings.base, "--base", dtype, quantization)
+
+
+def _with_lora(model: Any, rank: int) -> Any:
+    model = add_lora(model, rank)
+    for weight in trainable(model):
+        weight.data = weight.data.float()
+    return model
+
+
+def _metrics(trainer: Trainer, encoded: Encoded, measured: Encoded, lr: float) -> dict[str, Any]:
+    before, after = trainer.before, trainer.after
+    return {
+        "sft/loss": after.loss if after else None,
+        "sft/token_accuracy": after.token_accuracy if after else None,
+        "sft/loss_before": before.loss if before else None,
+        "sft/token_accuracy_before": before.token_accuracy if before else None,
+        "train_loss": trainer.train_loss,
+        "steps": trainer.args.max_steps,
+        "lr": lr,
+        "examples": len(encoded.examples),
+        "held_out": len(measured.examples),
+        "tokens": sum(one.learned for one in encoded.examples),
+        "cut": encoded.cut + measured.cut,
+        "dropped": encoded.dropped + measured.dropped,
+    }
