@@ -20,9 +20,11 @@ from alignment.run import workspace, write_json
 
 BASE = Path(__file__).parent / "demo" / "base"
 ANNOTATOR = "alignment.demo.annotator:gold"
-DEMONSTRATIONS, RANKED, PPO_PROMPTS, DEV_PROMPTS, EVAL_PROMPTS = 3000, 1200, 2000, 60, 400
+DEMONSTRATIONS, RANKED, PPO_PROMPTS, DEV_PROMPTS, EVAL_PROMPTS = 5000, 1500, 3000, 60, 400
 MAX_NEW_TOKENS = 32
-SFT_LR, SFT_EPOCHS = 1e-3, 3  # the base has never seen an answer, so it learns more than the default lets it
+PPO_STEPS = 20
+FLIP_PROBABILITY = 0.1  # a quarter, the default, would drown the finer differences in so few rankings
+SFT_LR, SFT_EPOCHS = 2e-3, 2  # the base has never seen an answer, so it learns more than the default lets it
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def run(settings: DemoSettings) -> dict[str, Any]:
         say(3, "a simulated annotator ranks the answers, with noise")
         rank.run(
             rank.RankSettings(
-                responses=path("responses.jsonl"), annotator=ANNOTATOR, output=path("rankings.jsonl"), **common
+                responses=path("responses.jsonl"),
+                annotator=ANNOTATOR,
+                output=path("rankings.jsonl"),
+                flip_probability=FLIP_PROBABILITY,
+                **common,
             )
         )
         say(4, "a reward model learns the rankings")
@@ -91,7 +97,7 @@ def run(settings: DemoSettings) -> dict[str, Any]:
         say(5, "PPO optimises the policy against the reward model, near the SFT model")
         ppo_train.run(
             ppo_config.PPOSettings(
-                policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"),
+                policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"), steps=PPO_STEPS,
                 **common, **generation,
             )
         )  # fmt: skip

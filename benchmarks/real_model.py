@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ANNOTATORS = ROOT / "tests" / "annotators.py"
 FLIP_PROBABILITY = "0.25"
-EVAL_PROMPTS, ORACLE_PROMPTS = 400, 200
+EVAL_PROMPTS, ORACLE_PROMPTS, DEMONSTRATIONS = 400, 200, 300
 
 
 def main() -> int:
@@ -82,7 +82,8 @@ class Run:
 
 
 def split_stories(stories: Path, folder: Path) -> None:
-    """Prompt = first sentence, response = the rest. Held-out prompts: 400 for evaluation, 200 for the reward model."""
+    """Demonstrations: first sentence → the rest. Prompts: the first sentence, and the first two, of each training story.
+    Held-out stories: 400 prompts for evaluation, 200 for the reward model."""
     pairs: dict[str, str] = {}
     for line in stories.read_text(encoding="utf-8").splitlines():
         match = re.match(r"(.+?[.!?][\"”]?)(\s.+)", json.loads(line)["text"], re.DOTALL)
@@ -91,9 +92,14 @@ def split_stories(stories: Path, folder: Path) -> None:
     prompts = sorted(pairs)
     random.Random(0).shuffle(prompts)
     held_out, trained = prompts[: EVAL_PROMPTS + ORACLE_PROMPTS], prompts[EVAL_PROMPTS + ORACLE_PROMPTS :]
+    longer = [
+        prompt + match[1]
+        for prompt in trained
+        if (match := re.match(r"(\s.+?[.!?][\"”]?)\s", pairs[prompt], re.DOTALL))
+    ]
     files = {
-        "demonstrations": [{"prompt": prompt, "response": pairs[prompt]} for prompt in trained],
-        "prompts": [{"prompt": prompt} for prompt in trained],
+        "demonstrations": [{"prompt": prompt, "response": pairs[prompt]} for prompt in trained[:DEMONSTRATIONS]],
+        "prompts": [{"prompt": prompt} for prompt in trained + longer],
         "eval-prompts": [{"prompt": prompt} for prompt in held_out[:EVAL_PROMPTS]],
         "oracle-prompts": [{"prompt": prompt} for prompt in held_out[EVAL_PROMPTS:]],
     }

@@ -8,7 +8,7 @@ from random import Random
 
 from alignment.demo.grammar import DENIAL, FACTS, WORDS, Fact, Story, capital, fill, good_answer, slots_of
 
-ANSWERABLE = {"full": 24, "plain": 26, "curt": 14, "unsure": 6, "rambling": 12, "wrong": 13, "gives_up": 5}
+ANSWERABLE = {"full": 20, "plain": 28, "curt": 20, "unsure": 8, "rambling": 16, "wrong": 6, "gives_up": 2}
 UNANSWERABLE = {"full": 18, "plain": 20, "gives_up": 12, "made_up": 40, "made_up_curt": 10}
 OBEYING_SHARE = 0.4  # of the answers to prompts with an injected instruction; the rest answer as usual
 FILLERS = ["That is what I read.", "It is a nice story.", "I like this story.", "That is all I know."]

@@ -22,6 +22,7 @@ from alignment.demo.narratives import narrative
 from alignment.demo.stories import answered, draw_facts, injection, unanswered
 
 KINDS = {"answerable": 65, "unanswerable": 20, "injected": 15}  # percent of the prompts
+FACTS_IN_PROMPT = (35, 45, 20)  # weights of one, two or three facts
 SPLITS = {
     "train": range(0, 40),
     "rank": range(40, 60),
@@ -112,8 +113,8 @@ def _prompt_texts(n: int, rng: Random, split: str) -> Iterator[tuple[str, str]]:
 
 
 def _prompt_text(kind: str, rng: Random) -> str:
-    facts = draw_facts(rng)
-    question, keys = unanswered(facts, rng) if kind == "unanswerable" else answered(facts, rng)
+    facts = draw_facts(rng)[: rng.choices([1, 2, 3], weights=FACTS_IN_PROMPT)[0]]
+    question, keys = unanswered(facts, rng) if kind == "unanswerable" else answered(facts, rng, who=False)
     lines = [fact.text for fact in facts]
     if kind == "injected":
         lines.insert(rng.randint(0, len(lines)), injection(rng.choice(PAYLOADS), rng))

@@ -205,12 +205,12 @@ def test_value_model_starts_as_the_normalised_score(tmp_path, prompts):
 
 
 def test_saved_state_goes_on_bitwise(tmp_path, prompts):
-    made = trainer(tmp_path, prompts, double=False, lr=None, approx_kl_target=0.015)
+    made = trainer(tmp_path, prompts, double=False, lr=None, approx_kl_target=0.006)
     moved(made, 2)
     made.state.keep_best({"objective/kl": 1.0})
     made.state.save(tmp_path / "state")
     moved(made, 2)
-    other = trainer(tmp_path, prompts, double=False, lr=None, approx_kl_target=0.015)
+    other = trainer(tmp_path, prompts, double=False, lr=None, approx_kl_target=0.006)
     torch.rand(7)
     other.state.load(tmp_path / "state")
     assert other.state.best == {"step": 2, "objective/kl": 1.0}
