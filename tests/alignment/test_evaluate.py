@@ -261,7 +261,7 @@ def test_a_reward_model_judges_with_its_offset(policies, reward_model, folder, c
     model = AutoModelForSequenceClassification.from_pretrained(reward_model)
     tokenizer = AutoTokenizer.from_pretrained(reward_model)
     for row in rows:
-        text = row["prompt"] + row["policy"]["text"] + ("</s>" if row["policy"]["finished"] else "")
+        text = row["prompt"] + row["policy"]["text"] + "</s>"  # EOS closes every response, finished or not
         with torch.no_grad():
             plain = model(**tokenizer(text, return_tensors="pt")).logits.item()
         assert row["policy"]["score"] == pytest.approx(plain + 0.25, abs=1e-5)

@@ -24,16 +24,16 @@ ORDERS = {
         "At the river.",
         "I do not know.",
         "Tom has a red kite made of paper.",
+        "The green boat is in the barn. Leo keeps it there.",  # between two wrong answers the form decides
         "The green boat is in the barn.",
-        "The green boat is in the barn. Leo keeps it there.",
     ],
     UNKNOWN: [
         "The story does not say where Tom works. It says that Tom has a red kite made of paper.",
         "The story does not say where Tom works.",
         "I do not know.",
         "The story does not say where Anna works.",
-        "At the mill.",
         "Tom works at the mill. He is there on Monday.",
+        "At the mill.",
     ],
     OTHER_COLOUR: [
         "The story does not say who has the blue kite. It says that Tom has a red kite made of paper.",
@@ -155,7 +155,7 @@ def test_needless_giving_up_and_rambling_on_cost_points() -> None:
     give_up, rambling = gold(
         PLACE, ["I do not know.", "The green boat is at the river. Anna keeps it there. " + fillers]
     )
-    assert -1.5 <= give_up < -1.0  # no answer -1, needless -0.5, closeness at most 0.6
+    assert -1.8 <= give_up < -1.2  # no answer -1, needless -0.8, closeness at most 0.6
     assert 2.4 <= rambling < 3.1  # answer 4, detail 1.5, four fillers -2.4, six words too many -0.6, closeness
 
 
