@@ -7,6 +7,7 @@ Mutations seen to fail, each applied once:
 - stop mask by comparing every id to EOS (prompt included): test_eos_equal_to_bos_is_masked_right
 - attention mask of ones: test_garbage_in_padding_changes_no_logprob
 - LoRA reference = bare base (adapter not merged): test_lora_reference_is_the_sft_policy
+- the offset left out of the value model's bias: test_value_model_starts_as_the_normalised_score
 - generators left out of `PPOState.load`: test_saved_state_goes_on_bitwise"""
 
 import json
@@ -23,6 +24,8 @@ from alignment.models import add_lora, load_policy, save_model
 from alignment.sampling import first_stop_mask, generate
 from ppo.config import PPOSettings
 from ppo.train import Trainer, measure, prompt_rows
+from ppo.value import value_model_from_scorer
+from reward_model.model import new_scorer
 
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
 
@@ -198,10 +201,25 @@ def test_lora_reference_is_the_sft_policy(tmp_path, prompts):
     assert not torch.equal(rollout.logprobs, rollout.ref_logprobs)
 
 
-def test_value_model_starts_as_the_normalised_score(tmp_path, prompts):
-    made = trainer(tmp_path, prompts)
-    rollout = made.rollout()
-    assert (rollout.values == 0).all()  # a Python reward: the fresh head is zero
+def test_value_model_of_a_python_reward_starts_at_0(tmp_path, prompts):
+    rollout = trainer(tmp_path, prompts).rollout()
+    assert (rollout.values == 0).all()
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_value_model_starts_as_the_normalised_score(tmp_path, lora_rank):
+    """V before response token t = (the score read at the token before it − mean) / sd."""
+    scorer = new_scorer(tiny_model("llama", tmp_path / "base"), None)
+    scorer.offset = 0.7
+    value_model = value_model_from_scorer(scorer, mean=0.4, sd=2.5, lora_rank=lora_rank)
+    prompts, responses = [[1, 7, 8, 9], [1, 5]], [[11, 12, 13], [14]]
+    with torch.no_grad():
+        values = value_model(collate(prompts, responses, 0))
+        for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+            read = [prompt + response[:t] for t in range(len(response))]
+            expected = (scorer.score_ids(read) - 0.4) / 2.5
+            torch.testing.assert_close(values[row, : len(response)], expected, rtol=0, atol=1e-5)
+            assert expected.abs().max() > 1e-2
 
 
 def test_saved_state_goes_on_bitwise(tmp_path, prompts):
