@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-ANNOTATORS = ROOT / "tests" / "annotators.py"
+ANNOTATORS = "tests/annotators.py"  # commands run in the repository, so that results name no machine's folder
 FLIP_PROBABILITY = "0.25"
 EVAL_PROMPTS, ORACLE_PROMPTS, DEMONSTRATIONS = 400, 200, 300
 
@@ -43,7 +43,7 @@ def main() -> int:
         return 2
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
-    run = Run(options.output, str(options.data / "stories260k"), options.seed)
+    run = Run(options.output.resolve(), str((options.data / "stories260k").resolve()), options.seed)
     split_stories(options.data / "tinystories" / "stories.jsonl", run.folder)
     result: dict[str, Any] = {"machine": machine(), "seed": int(options.seed)}
     started = time.perf_counter()
@@ -73,7 +73,7 @@ class Run:
     def align(self, name: str, *arguments: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "alignment", name, *arguments, "--seed", self.seed, "--json"]
         started = time.perf_counter()
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
         output = arguments[arguments.index("--output") + 1]
