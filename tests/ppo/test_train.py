@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alignment.command import main
+from alignment.metrics import METRICS
 from alignment.models import load_policy
 from ppo.config import COMMAND, PPOSettings
 from ppo.train import run, steered
@@ -122,6 +123,14 @@ def test_ppo_raises_the_reward(inputs, tmp_path):
     assert (
         result["best"]["objective/score"] > history[0]["objective/score"] + 2 * result["score_sd_reference"] / 64**0.5
     )
+
+
+def test_every_logged_metric_is_registered(inputs, tmp_path):
+    run(settings(inputs, tmp_path / "out"))
+    first = json.loads((tmp_path / "out" / "history.jsonl").read_text().splitlines()[0])
+    families = {name.split("/")[0] for name in first if "/" in name}
+    registered = {name for name in METRICS if name.split("/")[0] in families}
+    assert {name for name in first if "/" in name} == registered
 
 
 def test_steering_moves_the_rate_toward_the_target():
