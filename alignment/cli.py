@@ -26,13 +26,15 @@ def command(name: str) -> Command:
 
 def entry() -> int:
     """The `align` command."""
-    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("--help", [])
+    words = sys.argv[1:] or ["--help"]
+    length = 2 if " ".join(words[:2]) in COMMANDS else 1  # `align data check` is one command of two words
+    name, arguments = " ".join(words[:length]), words[length:]
     if name in COMMANDS:
         return main(command(name), arguments)
     if name in ("-h", "--help", "help"):
         print("usage: align COMMAND [--setting VALUE ...]\n\ncommands:")
         for known in COMMANDS:
-            print(f"  {known:<8}{command(known).summary}")
+            print(f"  {known:<12}{command(known).summary}")
         print("\n`align COMMAND --help` lists every setting with default, unit and source.")
         return 0
     close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)

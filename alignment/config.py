@@ -29,10 +29,13 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     none: str = "none",
+    positional: bool = False,
 ) -> Any:
     """A field of a settings class. No default: required. `low`/`high` are inclusive bounds, `above` an exclusive one;
-    `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto")."""
+    `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto");
+    `positional`: written without a flag, `align report DIR`; of type `tuple[str, ...]` it takes one or more."""
     metadata = {"help": help, "unit": unit, "source": source, "low": low, "high": high, "above": above, "none": none}
+    metadata["positional"] = positional
     return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 
@@ -124,7 +127,8 @@ def parse(cls: type[Settings], argv: list[str], prog: str, summary: str) -> tupl
     for field in dataclasses.fields(cls):
         if field.default is MISSING and field.name not in values:
             raise UserError(
-                f"{flag(field.name)} is missing: {field.metadata['help']}; give it as a flag or in --config FILE.yaml"
+                f"{shown_name(field)} is missing: {field.metadata['help']}; "
+                f"give it {'on the command line' if field.metadata['positional'] else 'as a flag'} or in --config FILE.yaml"
             )
     return cls(**values), options
 
@@ -136,7 +140,10 @@ def build_parser(cls: type[Settings], prog: str, summary: str) -> argparse.Argum
     for field in ordered_fields(cls):
         hint = _types(cls)[field.name]
         text = describe(field)
-        if hint is bool:
+        if field.metadata["positional"]:
+            several = typing.get_origin(hint) is tuple
+            parser.add_argument(field.name, metavar=shown_name(field), nargs="*" if several else "?", help=text)
+        elif hint is bool:
             parser.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=text)
         else:
             parser.add_argument(flag(field.name), metavar=_metavar(hint), help=text)
@@ -170,6 +177,11 @@ def shown(field: dataclasses.Field, value: Any) -> str:
 
 def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def shown_name(field: dataclasses.Field) -> str:
+    """How the user writes the setting: `--lr`, or `FILE` where it is positional."""
+    return field.name.upper() if field.metadata["positional"] else flag(field.name)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -216,13 +228,17 @@ def _metavar(hint: Any) -> str:
 
 def _checked(field: dataclasses.Field, hint: Any, value: Any) -> Any:
     """The value converted to its type, or a UserError that names the setting, its value and what it must be."""
-    about, name = field.metadata, flag(field.name)
+    about, name = field.metadata, shown_name(field)
     optional = typing.get_origin(hint) in (types.UnionType, typing.Union)
     options = [option for option in typing.get_args(hint) if option is not type(None)] if optional else [hint]
     if optional and (value is None or value == about["none"]):
         return None
     word = f", or {about['none']!r}" if optional else ""
     kind = options[0]
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, (list, tuple)) and value and all(isinstance(one, str) for one in value):
+            return tuple(value)
+        raise UserError(f"{name} is {value!r}; it must be one or more texts")
     if typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value

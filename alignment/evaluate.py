@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from alignment.config import GenerationSettings, StageSettings, setting
 from alignment.errors import UserError
 from alignment.functions import Judge
 from alignment.records import PromptRecord, read_prompts, write_jsonl
-from alignment.run import output_directory, write_config, write_json
+from alignment.run import output_directory, write_result
 
 if TYPE_CHECKING:  # they import torch, which `align --help` does without
     from alignment.comparison import BestOfN, Match
@@ -65,17 +66,17 @@ COMMAND = Command(
 
 
 def run(settings: EvaluateSettings) -> dict[str, Any]:
-    """Writes `responses.jsonl`, `metrics.json` and `config.yaml` to the directory `output`; returns the metrics."""
+    """Writes `responses.jsonl`, `config.yaml`, `metrics.json` and `run.json` to the directory `output`; returns the metrics."""
     from alignment.comparison_report import response_records, win_metrics
 
+    started = time.time()
     with output_directory(settings.output) as directory:
         inputs = _inputs(settings)
         match = _match(inputs, settings)
         best = _best_of_n(inputs, match, settings)
         metrics = {**win_metrics(match, best, settings.seed), "judge": settings.judge}
         write_jsonl(directory / "responses.jsonl", response_records(match, best))
-        write_json(directory / "metrics.json", metrics)
-        write_config(directory / "config.yaml", settings)
+        write_result(directory, "eval", settings, metrics, started)
     return metrics
 
 

@@ -16,7 +16,7 @@ from alignment.config import Settings, setting
 from alignment.demo import world
 from alignment.demo.annotator import gold, made_up, obeyed_injection
 from alignment.records import write_jsonl
-from alignment.run import workspace, write_json
+from alignment.run import workspace, write_result
 
 BASE = Path(__file__).parent / "demo" / "base"
 ANNOTATOR = "alignment.demo.annotator:gold"
@@ -53,7 +53,7 @@ COMMAND = Command(
 
 
 def run(settings: DemoSettings) -> dict[str, Any]:
-    """Runs the stages with their default settings and writes `summary.json`; prints answers before and after."""
+    """Runs the stages with their default settings and leaves their outputs side by side; prints answers before and after."""
     from alignment import evaluate, rank, sample
     from ppo import config as ppo_config
     from ppo import train as ppo_train
@@ -62,7 +62,7 @@ def run(settings: DemoSettings) -> dict[str, Any]:
     from sft import config as sft_config
     from sft import train as sft_train
 
-    started = time.perf_counter()
+    started = time.time()
     common: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads}
     generation: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS}
     with workspace(settings.workspace, "--workspace") as work:
@@ -123,11 +123,11 @@ def run(settings: DemoSettings) -> dict[str, Any]:
         behaviour = count_behaviour(work)
         summary = {
             "sft_over_base": sft_over_base, "ppo_over_sft": ppo_over_sft, "reward_model": reward,
-            "behaviour": behaviour, "seconds": time.perf_counter() - started,
+            "behaviour": behaviour, "seconds": time.time() - started,
         }  # fmt: skip
-        write_json(work / "summary.json", summary)
+        write_result(work, "demo", settings, summary, started)
         show(work, summary)
-    print(f"\nEverything is in {settings.workspace}/; the numbers are in {settings.workspace}/summary.json")
+    print(f"\nEverything is in {settings.workspace}/; the numbers are in {settings.workspace}/metrics.json")
     return {
         "sft_over_base.win_rate": sft_over_base["win_rate"],
         "ppo_over_sft.win_rate": ppo_over_sft["win_rate"],

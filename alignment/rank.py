@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from alignment.functions import Judge, load_function
 from alignment.label_noise import Scores
 from alignment.progress import progress
 from alignment.records import Ranking, ResponseSet, read_responses, write_jsonl
-from alignment.run import beside, output_file, write_config, write_json
+from alignment.run import output_file, write_result
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ COMMAND = Command(
 
 
 def run(settings: RankSettings) -> dict[str, Any]:
-    """Writes one Ranking a prompt to `output`, with `.metrics.json` and `.config.yaml` beside it.
+    """Writes one Ranking a prompt to `output`, with `.config.yaml`, `.metrics.json` and `.run.json` beside it.
 
     Without noise (P = 0) equal gold scores tie. With noise they are ranked by chance, as a person would who has to
     choose; only responses with the same text still tie."""
     from alignment.seeds import seed_everything
 
+    started = time.time()
     with output_file(settings.output) as path:
         sets = read_responses(settings.responses)
         annotator = load_function(settings.annotator, "--annotator")
@@ -74,8 +76,7 @@ def run(settings: RankSettings) -> dict[str, Any]:
         rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
         metrics = _metrics(settings, gold, noisy, rankings, noise)
         write_jsonl(path, rankings)
-        write_json(beside(path, "metrics.json"), metrics)
-        write_config(beside(path, "config.yaml"), settings)
+        write_result(path, "rank", settings, metrics, started)
     return metrics
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,9 @@ import yaml
 
 from alignment.config import Settings, asdict
 from alignment.errors import UserError
+
+RESULT_FILES = ("config.yaml", "metrics.json", "run.json")
+"""What every run leaves: its settings, its metrics, and what it ran on."""
 
 
 @contextlib.contextmanager
@@ -55,7 +63,7 @@ def output_file(output: str | Path) -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it."""
     final, made = _free(output, "file")
-    for suffix in ("metrics.json", "config.yaml"):  # what commands write beside it would replace these
+    for suffix in RESULT_FILES:  # what commands write beside it would replace these
         _free(beside(final, suffix), "file")
     try:
         with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
@@ -71,6 +79,50 @@ def output_file(output: str | Path) -> Iterator[Path]:
 def beside(path: Path, suffix: str) -> Path:
     """`responses.jsonl`, `metrics.json` -> `responses.metrics.json` in the same folder."""
     return path.with_name(f"{path.stem}.{suffix}")
+
+
+def write_result(target: Path, command: str, settings: Settings, metrics: dict[str, Any], started: float) -> None:
+    """`config.yaml`, `metrics.json` and `run.json`, inside `target` where it is a directory, else beside it.
+
+    command: its name as in `align NAME`. started: `time.time()` when the run began."""
+
+    def place(name: str) -> Path:
+        return target / name if target.is_dir() else beside(target, name)
+
+    write_config(place("config.yaml"), settings)
+    write_json(place("metrics.json"), metrics)
+    write_json(place("run.json"), run_record(command, started))
+
+
+def run_record(command: str, started: float) -> dict[str, Any]:
+    """Which command ran, when (UTC), for how long (s), in which versions, on what, and the most memory it held (bytes).
+
+    process_peak_memory_bytes is the whole process's, so in a pipeline of several stages that of all so far."""
+    torch = sys.modules.get("torch")
+    packages = ("instruct-loop", "torch", "transformers", "trl", "peft")
+    on_gpu = torch is not None and torch.cuda.is_available()
+    return {
+        "command": command,
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": time.time() - started,
+        "device": torch.cuda.get_device_name() if torch and on_gpu else "cpu",
+        "threads": torch.get_num_threads() if torch else 1,
+        "process_peak_memory_bytes": peak_memory(),
+        "device_peak_memory_bytes": torch.cuda.max_memory_allocated() if torch and on_gpu else None,
+        "versions": {"python": ".".join(map(str, sys.version_info[:3])), **{name: _version(name) for name in packages}},
+    }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, in bytes (Linux counts KiB, macOS bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def write_json(path: Path, value: Any) -> None:

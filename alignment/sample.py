@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from alignment.command import Command
 from alignment.config import GenerationSettings, StageSettings, setting
 from alignment.records import PromptRecord, Response, ResponseSet, read_prompts, write_jsonl
-from alignment.run import beside, output_file, write_config, write_json
+from alignment.run import output_file, write_result
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ COMMAND = Command("sample", "draw several responses a prompt from a policy", Sam
 
 
 def run(settings: SampleSettings) -> dict[str, Any]:
-    """Writes one ResponseSet a prompt to `output`, with `.metrics.json` and `.config.yaml` beside it."""
+    """Writes one ResponseSet a prompt to `output`, with `.config.yaml`, `.metrics.json` and `.run.json` beside it."""
     from alignment.responder import load_responder
     from alignment.seeds import seed_everything
 
+    started = time.time()
     with output_file(settings.output) as path:
         records = read_prompts(settings.prompts)[: settings.max_prompts]
         seed_everything(settings.seed, settings.threads)
@@ -44,8 +46,7 @@ def run(settings: SampleSettings) -> dict[str, Any]:
         sets = _sets(records, responses, k)
         metrics = _metrics(sets, [len(answer.ids) for answer in drawn])
         write_jsonl(path, sets)
-        write_json(beside(path, "metrics.json"), metrics)
-        write_config(beside(path, "config.yaml"), settings)
+        write_result(path, "sample", settings, metrics, started)
     return metrics
 
 

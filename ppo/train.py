@@ -18,7 +18,7 @@ from alignment.masked import masked_mean, masked_variance
 from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
 from alignment.progress import progress
 from alignment.records import read_prompts
-from alignment.run import output_directory, write_config, write_json
+from alignment.run import output_directory, write_result
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_scorer
 from alignment.seeds import RANK_STRIDE, seed_everything
@@ -132,7 +132,7 @@ class Trainer:
 def run(settings: PPOSettings) -> dict[str, Any]:
     """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
     with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
-        started = time.perf_counter()
+        started = time.time()
         trainer = Trainer(settings)
         state, history, stopped = trainer.state, [], "steps done"
         with (
@@ -166,10 +166,9 @@ def run(settings: PPOSettings) -> dict[str, Any]:
             "final": _objective(history[-1]), "best": state.best, "steps": state.step, "stopped": stopped,
             "score_mean_reference": state.score_mean, "score_sd_reference": state.score_sd, "lr": trainer.lr,
             "last_update": {name: value for name, value in (history[-2] if len(history) > 1 else {}).items() if "/" in name},
-            "seconds": time.perf_counter() - started,
+            "seconds": time.time() - started,
         }  # fmt: skip
-        write_config(directory / "config.yaml", settings)
-        write_json(directory / "metrics.json", result)
+        write_result(directory, "ppo", settings, result, started)
     return result
 
 

@@ -13,7 +13,7 @@ from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
 from alignment.progress import progress
-from alignment.run import output_directory, write_config, write_json
+from alignment.run import output_directory, write_result
 from alignment.scorer import Scorer
 from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker
@@ -28,7 +28,7 @@ SCORE_BATCH = 64
 
 def run(settings: RewardSettings) -> dict[str, Any]:
     """Trains, normalises, measures on what was held out, saves. Returns what `metrics.json` holds."""
-    started = time.monotonic()
+    started = time.time()
     seed_everything(settings.seed, settings.threads)
     with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
         data = split(settings)
@@ -39,11 +39,10 @@ def run(settings: RewardSettings) -> dict[str, Any]:
         scorer = merged(scorer)
         mean, sd = normalise(scorer, _flat(_scores(scorer, train, "normalising")))
         metrics = {**_measure(scorer, held_out, data, sd), **_counts(data, train + held_out), **trained}
-        metrics |= {"score_mean_before": mean, "score_sd_before": sd, "seconds": time.monotonic() - started}
+        metrics |= {"score_mean_before": mean, "score_sd_before": sd, "seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
         save(scorer, directory)
-        write_config(directory / "config.yaml", settings)
-        write_json(directory / "metrics.json", metrics)
+        write_result(directory, "reward", settings, metrics, started)
     return metrics
 
 

@@ -15,7 +15,7 @@ from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import add_lora, context_length, is_adapter, load_policy, save_model, trainable
 from alignment.records import read_demonstrations
-from alignment.run import output_directory, write_config, write_json
+from alignment.run import output_directory, write_result
 from alignment.seeds import seed_everything
 from sft.config import SFTSettings
 from sft.data import Encoded, encode, split_by_prompt
@@ -27,7 +27,7 @@ def run(settings: SFTSettings) -> dict[str, Any]:
 
     Returns the metrics: sft/loss (nats a token) and sft/token_accuracy on the held-out demonstrations after training and
     before it (None where none is held out), train_loss (over all steps, weighted by tokens), and counts."""
-    started = time.perf_counter()
+    started = time.time()
     _check(settings)
     with output_directory(settings.output) as directory:
         seed_everything(settings.seed, settings.threads)
@@ -46,10 +46,9 @@ def run(settings: SFTSettings) -> dict[str, Any]:
         without_dropout(model)
         trainer = Trainer(settings, model, tokenizer, encoded.examples, measured.examples, directory, lr)
         trainer.run()
-        metrics = _metrics(trainer, encoded, measured, lr) | {"seconds": time.perf_counter() - started}
+        metrics = _metrics(trainer, encoded, measured, lr) | {"seconds": time.time() - started}
         save_model(model, tokenizer, directory, settings.base, Path(settings.output))
-        write_config(directory / "config.yaml", settings)
-        write_json(directory / "metrics.json", metrics)
+        write_result(directory, "sft", settings, metrics, started)
     return metrics
 
 

@@ -7,6 +7,7 @@
 - lists and mappings taken for text: test_values_of_the_wrong_kind
 - the snapshot leaves out defaults: test_the_snapshot_gives_the_same_settings_again
 - `none` not understood: test_none_and_its_word
+- positional settings taken for flags: test_positional_settings
 """
 
 from __future__ import annotations
@@ -48,6 +49,26 @@ def test_flags_override_the_file(tmp_path):
     path.write_text("rate: 0.1\nmax-new-tokens: 7\npacking: false\ncount: auto\n")
     settings = read("--config", str(path), "--rate", "0.9")
     assert (settings.rate, settings.max_new_tokens, settings.packing, settings.count) == (0.9, 7, False, None)
+
+
+@dataclass(frozen=True)
+class Positional(Settings):
+    folder: str = setting(help="a run", positional=True)
+    others: tuple[str, ...] = setting(("x",), help="more runs", positional=True, source="ours")
+
+
+def test_positional_settings(tmp_path):
+    def read_positional(*arguments: str) -> Positional:
+        return parse(Positional, list(arguments), "align example", "")[0]
+
+    assert read_positional("a") == Positional(folder="a", others=("x",))
+    assert read_positional("a", "b", "c") == Positional(folder="a", others=("b", "c"))
+    with pytest.raises(UserError, match="FOLDER is missing: a run; give it on the command line"):
+        read_positional()
+    path = tmp_path / "c.yaml"
+    path.write_text("folder: a\nothers: [b, 7]\n")
+    with pytest.raises(UserError, match=r"OTHERS is .*must be one or more texts"):
+        read_positional("--config", str(path))
 
 
 def test_required_settings_may_come_from_the_file(tmp_path):

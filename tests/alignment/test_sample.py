@@ -60,7 +60,7 @@ def test_the_command_writes_response_sets_that_can_be_read(policy, folder, capsy
     assert metrics["eos_fraction"] == sum(response.finished for response in flat) / 20
     assert 0 < metrics["mean_tokens"] <= 8
     assert json.loads((folder / "responses.metrics.json").read_text()) == metrics
-    assert listing(folder) == {f"responses.{end}" for end in ("jsonl", "metrics.json", "config.yaml")} | {
+    assert listing(folder) == {f"responses.{end}" for end in ("jsonl", "config.yaml", "metrics.json", "run.json")} | {
         "prompts.jsonl"
     }
 
@@ -169,7 +169,7 @@ def test_mistakes_are_one_sentence(policy, folder, capsys, more, phrases):
     refused(capsys, COMMAND, arguments(policy, "prompts.jsonl", *more), folder, *phrases)
 
 
-@pytest.mark.parametrize("name", ["out.config.yaml", "out.metrics.json"])
+@pytest.mark.parametrize("name", ["out.config.yaml", "out.metrics.json", "out.run.json"])
 def test_files_beside_the_output_are_not_replaced(policy, folder, capsys, name):
     (folder / name).write_text("mine")
     refused(capsys, COMMAND, arguments(policy), folder, name, "exists already")
