@@ -13,26 +13,33 @@ from typing import Any
 
 from alignment.config import Settings, parse
 from alignment.errors import UserError
+from alignment.repeat import repeat
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick."""
+    """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick.
+
+    repeats: whether `--seeds N` may run it N times; its output is a directory then."""
 
     name: str
     summary: str
     settings: type[Settings]
     run: str
+    repeats: bool = False  # whether it can be run under several seeds
 
 
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
     """Exit code of the command: 0 done, 2 the user's mistake, 130 interrupted. Other exceptions are bugs and propagate."""
     argv = sys.argv[1:] if argv is None else argv
     try:
-        settings, options = parse(command.settings, argv, prog or f"align {command.name}", command.summary)
+        settings, options = parse(
+            command.settings, argv, prog or f"align {command.name}", command.summary, repeats=command.repeats
+        )
         _prepare()
         module, function = command.run.split(":")
-        metrics = getattr(importlib.import_module(module), function)(settings)
+        run = getattr(importlib.import_module(module), function)
+        metrics = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
     except UserError as error:
         if "--debug" in argv:
             traceback.print_exc()
@@ -64,7 +71,9 @@ def _table(metrics: dict[str, Any]) -> str:
     flat: list[tuple[str, Any]] = []
 
     def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value.keys() == {"mean", "sd"}:
+            flat.append((prefix, f"{value['mean']:.4g} ± {value['sd']:.2g}"))
+        elif isinstance(value, dict):
             for key, inner in value.items():
                 walk(f"{prefix}.{key}" if prefix else str(key), inner)
         else:

@@ -112,16 +112,20 @@ def asdict(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
-def parse(cls: type[Settings], argv: list[str], prog: str, summary: str) -> tuple[Any, argparse.Namespace]:
-    """Settings of class `cls` from `--config FILE.yaml` and flags (flags win), and the options `json` and `debug`."""
-    parser = build_parser(cls, prog, summary)
+def parse(
+    cls: type[Settings], argv: list[str], prog: str, summary: str, repeats: bool = False
+) -> tuple[Any, argparse.Namespace]:
+    """Settings of class `cls` from `--config FILE.yaml` and flags (flags win), and the options `json`, `debug` and, where
+    the command repeats, `seeds`."""
+    parser = build_parser(cls, prog, summary, repeats)
     known = [option for action in parser._actions for option in action.option_strings]
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         raise UserError(
             f"unknown setting {unknown[0]!r}{_nearest(unknown[0].split('=')[0], known)}; `{prog} --help` lists all"
         )
-    options = argparse.Namespace(json=arguments.__dict__.pop("json"), debug=arguments.__dict__.pop("debug"))
+    options = argparse.Namespace(**{name: arguments.__dict__.pop(name) for name in ("json", "debug")})
+    options.seeds = _checked_seeds(arguments.__dict__.pop("seeds", 1))
     config = arguments.__dict__.pop("config", None)
     values = {**(_read_yaml(cls, Path(config)) if config else {}), **vars(arguments)}
     for field in dataclasses.fields(cls):
@@ -133,7 +137,7 @@ def parse(cls: type[Settings], argv: list[str], prog: str, summary: str) -> tupl
     return cls(**values), options
 
 
-def build_parser(cls: type[Settings], prog: str, summary: str) -> argparse.ArgumentParser:
+def build_parser(cls: type[Settings], prog: str, summary: str, repeats: bool = False) -> argparse.ArgumentParser:
     """The argparse parser of a settings class; unset flags stay absent, so that the YAML file can fill them."""
     parser = _Parser(prog=prog, description=summary, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     parser.add_argument("--config", metavar="FILE.yaml", help="settings from a YAML file; flags override it")
@@ -147,6 +151,12 @@ def build_parser(cls: type[Settings], prog: str, summary: str) -> argparse.Argum
             parser.add_argument(flag(field.name), action=argparse.BooleanOptionalAction, help=text)
         else:
             parser.add_argument(flag(field.name), metavar=_metavar(hint), help=text)
+    if repeats:
+        parser.add_argument(
+            "--seeds",
+            metavar="N",
+            help="run with N seeds from --seed on, each into OUTPUT/seed-S; mean ± sd of the metrics",
+        )
     parser.add_argument(
         "--json", action="store_true", default=False, help="print one JSON object with the metrics as the last line"
     )
@@ -217,6 +227,16 @@ def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
 def _nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _checked_seeds(value: int | str) -> int:
+    try:
+        seeds = int(value)
+    except ValueError:
+        seeds = 0
+    if seeds < 1:
+        raise UserError(f"--seeds is {value!r}; it must be a whole number of at least 1")
+    return seeds
 
 
 def _metavar(hint: Any) -> str:

@@ -61,7 +61,11 @@ class EvaluateSettings(StageSettings, GenerationSettings):
 
 
 COMMAND = Command(
-    "eval", "compare two policies on the same prompts by a judge", EvaluateSettings, "alignment.evaluate:run"
+    "eval",
+    "compare two policies on the same prompts by a judge",
+    EvaluateSettings,
+    "alignment.evaluate:run",
+    repeats=True,
 )
 
 

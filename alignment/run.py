@@ -81,17 +81,19 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}.{suffix}")
 
 
-def write_result(target: Path, command: str, settings: Settings, metrics: dict[str, Any], started: float) -> None:
+def write_result(
+    target: Path, command: str, settings: Settings, metrics: dict[str, Any], started: float, seeds: int = 1
+) -> None:
     """`config.yaml`, `metrics.json` and `run.json`, inside `target` where it is a directory, else beside it.
 
-    command: its name as in `align NAME`. started: `time.time()` when the run began."""
+    command: its name as in `align NAME`. started: `time.time()` when the run began. seeds: how often it was run."""
 
     def place(name: str) -> Path:
         return target / name if target.is_dir() else beside(target, name)
 
     write_config(place("config.yaml"), settings)
     write_json(place("metrics.json"), metrics)
-    write_json(place("run.json"), run_record(command, started))
+    write_json(place("run.json"), {**run_record(command, started), "seeds": seeds})
 
 
 def run_record(command: str, started: float) -> dict[str, Any]:

@@ -98,4 +98,5 @@ COMMAND = Command(
     summary="Stage 3: optimises a policy by PPO against a reward model (or any Python function), near a frozen reference.",
     settings=PPOSettings,
     run="ppo.train:run",
+    repeats=True,
 )

@@ -100,4 +100,5 @@ COMMAND = Command(
     summary="Stage 2: trains a scalar reward model from rankings of K responses (1 = best, ties, null = not compared).",
     settings=RewardSettings,
     run="reward_model.train:run",
+    repeats=True,
 )

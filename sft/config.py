@@ -104,4 +104,6 @@ class SFTSettings(TrainingSettings):
     )
 
 
-COMMAND = Command("sft", "stage 1: fine-tune a base model on demonstrations", SFTSettings, "sft.train:run")
+COMMAND = Command(
+    "sft", "stage 1: fine-tune a base model on demonstrations", SFTSettings, "sft.train:run", repeats=True
+)
