@@ -6,12 +6,13 @@ DEMO ?= demo-run
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test check docs format clean
 
 help:
 	@echo "make demo    install, then run the whole pipeline on the embedded world (results in $(DEMO)/)"
 	@echo "make test    install what the tests need and run them all"
 	@echo "make check   ruff (format and lint) and mypy"
+	@echo "make docs    rewrite the pages of docs/ that are made from the code"
 	@echo "make format  let ruff rewrite the files"
 	@echo "make clean   remove .venv and $(DEMO)/"
 
@@ -44,6 +45,9 @@ check: .venv/dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+docs: .venv/dev
+	@$(BIN)/python docs/generate.py
 
 format: .venv/dev
 	@$(BIN)/ruff check --fix .

@@ -95,7 +95,7 @@ class PPOSettings(GenerationSettings, TrainingSettings):
 
 COMMAND = Command(
     name="ppo",
-    summary="Stage 3: optimises a policy by PPO against a reward model (or any Python function), near a frozen reference.",
+    summary="stage 3: optimise a policy by PPO against a reward model (or a Python function), near a frozen reference",
     settings=PPOSettings,
     run="ppo.train:run",
     repeats=True,

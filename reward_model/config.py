@@ -97,7 +97,7 @@ class RewardSettings(TrainingSettings):
 
 COMMAND = Command(
     name="reward",
-    summary="Stage 2: trains a scalar reward model from rankings of K responses (1 = best, ties, null = not compared).",
+    summary="stage 2: train a reward model on rankings of K responses (1 = best, ties, null = not compared)",
     settings=RewardSettings,
     run="reward_model.train:run",
     repeats=True,

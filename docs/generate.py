@@ -1,0 +1,122 @@
+"""Writes the pages of docs/ that are made from the code: `make docs`. A test fails while a page differs from the code.
+
+python docs/generate.py           rewrite the pages
+python docs/generate.py --check   exit code 1 and the names of the pages that differ
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from alignment.cli import COMMANDS, command
+from alignment.command import Command
+from alignment.config import build_parser, ordered_fields, shown, shown_name
+from alignment.metrics import METRICS
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("alignment", "sft", "reward_model", "ppo", "kernels/alignment_kernels")
+NOTE = "<!-- made by docs/generate.py; change the code it names, then run `make docs` -->\n\n"
+GOOD = {"up": "higher is better", "down": "lower is better", "watch": "to watch"}
+
+
+def main() -> int:
+    stale = [name for name, page in PAGES.items() if read(name) != NOTE + page()]
+    if "--check" in sys.argv:
+        print("\n".join(f"docs/{name} differs from the code; run `make docs`" for name in stale) or "docs are current")
+        return 1 if stale else 0
+    for name in stale:
+        (ROOT / "docs" / name).write_text(NOTE + PAGES[name](), encoding="utf-8")
+        print(f"docs/{name} rewritten")
+    return 0
+
+
+def read(name: str) -> str:
+    path = ROOT / "docs" / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def settings_page() -> str:
+    """Every command with every setting, from the settings classes."""
+    parts = ["# Commands and settings\n", "`align COMMAND --help` prints the same, from the same place in the code."]
+    index = "\n".join(
+        f"- [`align {name}`](#align-{name.replace(' ', '-')}): {command(name).summary}" for name in COMMANDS
+    )
+    return "\n".join([*parts, "", index, "", *(command_section(command(name)) for name in COMMANDS)])
+
+
+def command_section(one: Command) -> str:
+    rows = [
+        (
+            code(shown_name(field)),
+            default(field),
+            field.metadata["unit"],
+            field.metadata["help"],
+            field.metadata["source"],
+        )
+        for field in ordered_fields(one.settings)
+    ]
+    own = {shown_name(field) for field in dataclasses.fields(one.settings)}
+    options = [
+        (code(action.option_strings[-1]), str(action.help).replace("%%", "%"))
+        for action in build_parser(one.settings, one.name, one.summary, one.repeats)._actions
+        if action.option_strings and action.option_strings[0] not in own
+    ]
+    return (
+        f"## align {one.name}\n\n{one.summary}\n\n"
+        + table(("setting", "default", "unit", "meaning", "source"), rows)
+        + "\nOptions that are no settings:\n\n"
+        + table(("option", "meaning"), options)
+    )
+
+
+def default(field: dataclasses.Field) -> str:
+    return "**required**" if field.default is dataclasses.MISSING else code(shown(field, field.default))
+
+
+def metrics_page() -> str:
+    """The glossary, from `alignment/metrics.py`."""
+    rows = [(code(one.name), one.unit, one.formula, GOOD[one.good]) for one in METRICS.values()]
+    return (
+        "# Metrics\n\nWhat `history.jsonl`, the trackers and the reports show. Means are sums of values ÷ sums of counts, "
+        "never means of means.\n\n" + table(("metric", "unit", "formula", "good direction"), rows)
+    )
+
+
+def house_page() -> str:
+    """Every module with the first line of its docstring."""
+    parts = ["# The house, room by room\n", "Each file says in its first line what lives there.\n"]
+    for room in ROOMS:
+        parts.append(f"## {room}/\n")
+        files = sorted(path for path in (ROOT / room).rglob("*.py") if path.name != "__init__.py")
+        parts.append(
+            table(("file", "what lives there"), [(code(str(p.relative_to(ROOT / room))), first_line(p)) for p in files])
+        )
+    return "\n".join(parts)
+
+
+def first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": settings_page,
+    "metrics.md": metrics_page,
+    "house.md": house_page,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

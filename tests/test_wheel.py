@@ -1,0 +1,40 @@
+"""What the wheel installs. Mutations seen to fail: `tests` added to the packages of pyproject.toml, the demo's base model
+left out of the package data, `kernels` made a package."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"alignment", "alignment_kernels", "sft", "reward_model", "ppo"}
+
+
+@pytest.fixture(scope="module")
+def names(tmp_path_factory) -> list[str]:
+    """The files of a wheel built from what git tracks."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    copied = subprocess.run(["tar", "-c", "--null", "-T", "-"], cwd=ROOT, input=listed, capture_output=True, check=True)
+    subprocess.run(["tar", "-x"], cwd=source, input=copied.stdout, check=True)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source]
+    subprocess.run(command, check=True, capture_output=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl"))).namelist()
+
+
+def test_it_holds_our_packages_and_nothing_else(names):
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == PACKAGES
+
+
+def test_it_holds_what_the_commands_read(names):
+    for name in ("alignment/demo/base/model.safetensors", "alignment/demo/base/tokenizer.json", "alignment/py.typed"):
+        assert name in names
+
+
+def test_it_installs_the_command(names):
+    assert any(name.endswith(".dist-info/entry_points.txt") for name in names)
