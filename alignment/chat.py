@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jinja2
 import torch
 
 from alignment.errors import UserError
@@ -92,8 +93,17 @@ def prompt_string(tokenizer: Any, prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
     if not tokenizer.chat_template:
-        raise UserError("a prompt is a list of messages, but the tokenizer has no chat template; give prompts as text")
-    return tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        raise UserError(
+            f"a prompt is a list of chat messages, but the tokenizer of {tokenizer.name_or_path} has no chat template; "
+            "give prompts as text, or a model that has one"
+        )
+    try:
+        return tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} does not take a prompt's messages ({error}); change their "
+            f"roles or order: {[message['role'] for message in prompt]}"
+        ) from error
 
 
 def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:

@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from alignment.command import Command, main
+from alignment.terminal import streams
 
 COMMANDS = {
     "sft": "sft.config:COMMAND",
@@ -26,6 +27,11 @@ def command(name: str) -> Command:
 
 def entry() -> int:
     """The `align` command."""
+    with streams():
+        return _entry()
+
+
+def _entry() -> int:
     words = sys.argv[1:] or ["--help"]
     length = 2 if " ".join(words[:2]) in COMMANDS else 1  # `align data check` is one command of two words
     name, arguments = " ".join(words[:length]), words[length:]

@@ -14,6 +14,9 @@ from typing import Any
 from alignment.config import Settings, parse
 from alignment.errors import UserError
 from alignment.repeat import repeat
+from alignment.terminal import streams
+
+STDOUT_LOST = "stdout was closed, so not all was printed; the output is complete: the metrics are in its metrics.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,16 @@ class Command:
 
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
     """Exit code of the command: 0 done, 2 the user's mistake, 130 interrupted. Other exceptions are bugs and propagate."""
-    argv = sys.argv[1:] if argv is None else argv
+    with streams() as stdout:
+        code = _main(command, sys.argv[1:] if argv is None else argv, prog)
+        stdout.flush()
+        if code == 0 and stdout.lost:
+            print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
+            return 2
+        return code
+
+
+def _main(command: Command, argv: list[str], prog: str | None) -> int:
     try:
         settings, options = parse(
             command.settings, argv, prog or f"align {command.name}", command.summary, repeats=command.repeats
@@ -50,13 +62,15 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
         return 130
     print(_table(metrics), file=sys.stderr if options.json else sys.stdout)
     if options.json:
-        print(json.dumps(metrics, allow_nan=False), flush=True)
+        print(json.dumps(metrics, allow_nan=False))
     return 0
 
 
 def _prepare() -> None:
-    """SIGTERM unwinds like Ctrl-C, so that nothing half-written stays; the libraries' chatter is silenced."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """SIGTERM and SIGHUP unwind like Ctrl-C, so that nothing half-written stays; the libraries' chatter is silenced."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # `nohup` ignores SIGHUP
+            signal.signal(number, _interrupt)
     for name, value in {
         "TOKENIZERS_PARALLELISM": "false",
         "TRANSFORMERS_VERBOSITY": "error",
@@ -64,6 +78,10 @@ def _prepare() -> None:
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     }.items():
         os.environ.setdefault(name, value)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt  # not through SIGINT, which shells ignore for what runs in the background
 
 
 def _table(metrics: dict[str, Any]) -> str:

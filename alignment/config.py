@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from alignment.errors import UserError
+from alignment.text_files import read_text
 
 
 def setting(
@@ -39,6 +40,13 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 
+MAX_SEED = 2**32 - 1
+"""What numpy takes as a seed at most."""
+
+MAX_THREADS = 1024
+"""More than any machine has cores; torch would start as many as it is told, and crash."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Base of all settings classes: checks every value against its type and bounds when it is made."""
@@ -55,13 +63,18 @@ class StageSettings(Settings):
 
     output: str = setting(help="where the result goes; must not exist yet")
     seed: int = setting(
-        0, help="seed of every random draw", source="ours: fixed, so that a rerun gives the same numbers", low=0
+        0,
+        help="seed of every random draw",
+        source="ours: fixed, so that a rerun gives the same numbers",
+        low=0,
+        high=MAX_SEED,
     )
     threads: int | None = setting(
         None,
         help="CPU threads for torch",
         none="auto",
         low=1,
+        high=MAX_THREADS,
         source="torch's own choice; 1 is safer on a busy machine",
     )
 
@@ -74,6 +87,20 @@ class TrainingSettings(StageSettings):
         "none",
         help="experiment tracker that receives the metrics (accelerate's and transformers' own integration)",
         source="ours",
+    )
+
+
+@dataclass(frozen=True)
+class FunctionSettings(Settings):
+    """What every command takes besides that calls a Python function of the user's."""
+
+    function_timeout: float | None = setting(
+        300.0,
+        help="longest that the annotator, judge or reward function may take for one prompt",
+        unit="seconds",
+        none="off",
+        above=0.0,
+        source="ours: longer than the first call of a function that loads a model or asks a service",
     )
 
 
@@ -204,14 +231,12 @@ def _types(cls: type) -> dict[str, Any]:
 
 
 def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
+    text = read_text(path, "--config", "a YAML file of settings")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--config {path}: cannot be read ({error}); give a YAML file of settings") from error
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"--config {path}: is not YAML ({str(error).splitlines()[0]}); write one `name: value` a line"
-        ) from error
+        values = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        reason = " ".join(str(error).split())
+        raise UserError(f"--config {path}: is not YAML ({reason}); write one `name: value` a line") from error
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
     names = [field.name for field in dataclasses.fields(cls)]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment.command import Command
-from alignment.config import GenerationSettings, StageSettings, setting
-from alignment.errors import UserError
+from alignment.config import FunctionSettings, GenerationSettings, StageSettings, setting
 from alignment.functions import Judge
 from alignment.records import PromptRecord, read_prompts, write_jsonl
 from alignment.run import output_directory, write_result
+from alignment.text_files import read_text
 
 if TYPE_CHECKING:  # they import torch, which `align --help` does without
     from alignment.comparison import BestOfN, Match
@@ -24,7 +23,7 @@ POLICY_STREAM, AGAINST_STREAM, BEST_OF_N_STREAM = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class EvaluateSettings(StageSettings, GenerationSettings):
+class EvaluateSettings(StageSettings, GenerationSettings, FunctionSettings):
     """Settings of `align eval`."""
 
     policy: str = setting(help="policy to measure: a model directory, a LoRA adapter or a Hub id")
@@ -106,7 +105,7 @@ def _inputs(settings: EvaluateSettings) -> _Inputs:
     records = read_prompts(settings.prompts)[: settings.max_prompts]
     sizes = parse_sizes(settings.best_of, "--best-of")
     prefixes = [_text(settings.policy_prefix, "--policy-prefix"), _text(settings.against_prefix, "--against-prefix")]
-    judge = load_judge(settings.judge, "--judge", settings.batch_size)
+    judge = load_judge(settings.judge, "--judge", settings.function_timeout, settings.batch_size)
     scorer = load_scorer(settings.reward_model, "--reward-model") if settings.reward_model and sizes else None
     policy = load_responder(settings.policy, "--policy", prefixes[0], _stop(settings.policy_stop))
     against = load_responder(settings.against, "--against", prefixes[1], _stop(settings.against_stop))
@@ -153,12 +152,7 @@ def _best_of_n(inputs: _Inputs, match: Match, settings: EvaluateSettings) -> dic
 
 def _text(path: str | None, name: str) -> str:
     """What a prefix file holds, to the letter; nothing where no file is given."""
-    if path is None:
-        return ""
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name} {path}: cannot be read as UTF-8 text ({error}); give a text file") from None
+    return "" if path is None else read_text(path, name)
 
 
 def _stop(text: str | None) -> str | None:

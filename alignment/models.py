@@ -14,6 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from alignment.errors import UserError
@@ -30,8 +31,8 @@ def device() -> torch.device:
 
 def load_tokenizer(path: str, name: str) -> Any:
     """The tokenizer stored with a model; `name` is the setting that an error speaks of."""
-    with _explained(path, name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(path)
+    with explained(path, name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     if len(tokenizer) == 0 or tokenizer.eos_token_id is None:
         lack = "no token at all" if len(tokenizer) == 0 else "no EOS token"
         raise UserError(f"{name} {path}: its tokenizer has {lack}; put the model's tokenizer files beside its weights")
@@ -43,16 +44,67 @@ def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: An
 
     A LoRA adapter is merged into its base first: whoever goes on from there (PPO's reference, a second adapter)
     starts from the policy itself, not from the bare base."""
+    refuse_pickle(path, name)
     tokenizer = load_tokenizer(path, name)
     adapter = is_adapter(path)
     source = adapter_base(path, name) if adapter else path
-    with _explained(source, name, "model"):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), quantization_config=quantization
-        )
+    what = f"{name} {path}, base of the adapter:" if adapter else name
+    model = load_weights(AutoModelForCausalLM, source, what, dtype, quantization_config=quantization)
     if adapter:
-        model = PeftModel.from_pretrained(model, path).merge_and_unload().requires_grad_(True)  # PEFT had frozen it
+        with explained(path, name, "adapter"):
+            model = PeftModel.from_pretrained(model, path).merge_and_unload()
+        model.requires_grad_(True)  # PEFT had frozen it
     return (model if quantization else model.to(device())).eval(), tokenizer
+
+
+def load_weights(kind: Any, path: str, name: str, dtype: Dtype, **options: Any) -> Any:
+    """The model of an auto class `kind`. UserError for pickle, for code of the model's own, and where weights are
+    missing: transformers would fill them with random numbers."""
+    refuse_pickle(path, name)
+    with explained(path, name, "model"):
+        model, report = kind.from_pretrained(
+            path,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+        )
+    if report["missing_keys"]:
+        lacking = sorted(report["missing_keys"])
+        raise UserError(
+            f"{name} {path}: lacks {len(lacking)} weights of its architecture ({lacking[0]}, ...); give the whole model"
+        )
+    return model
+
+
+def refuse_pickle(path: str, name: str) -> None:
+    """Loading a pickle runs whatever code it holds, so only safetensors are read."""
+    folder = Path(path)
+    for weights in ("model", "adapter_model"):
+        if folder.is_dir():
+            pickled = any(folder.glob(f"*{weights}*.bin")) and not any(folder.glob(f"{weights}*.safetensors"))
+        else:  # a Hub id; transformers itself refuses the model's pickle, but not the adapter's
+            pickled = (
+                weights == "adapter_model"
+                and _on_hub(path, "adapter_config.json")
+                and not _on_hub(path, "adapter_model.safetensors")
+            )
+        if pickled:
+            raise UserError(
+                f"{name} {path}: its weights are pickled (.bin), which can run code when loaded; where you trust them, "
+                "load them with transformers or PEFT and `save_pretrained` writes safetensors"
+            )
+
+
+def _on_hub(path: str, file: str) -> bool:
+    options = {
+        f"_raise_exceptions_for_{problem}": False for problem in ("missing_entries", "connection_errors", "gated_repo")
+    }
+    try:
+        return cached_file(path, file, **options) is not None
+    except (OSError, ValueError):  # no such model: said when it is loaded
+        return False
 
 
 def is_adapter(path: str) -> bool:
@@ -137,7 +189,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 @contextlib.contextmanager
-def _explained(path: str, name: str, what: str) -> Iterator[None]:
+def explained(path: str, name: str, what: str) -> Iterator[None]:
     """Turns the many ways in which from_pretrained fails into one sentence."""
     if Path(path).is_file():
         raise UserError(f"{name} {path}: is a file; give the directory of a model, or a Hub id")
@@ -146,7 +198,9 @@ def _explained(path: str, name: str, what: str) -> Iterator[None]:
         raise UserError(f"{name} {path}: no such directory; give the directory of a model, or a Hub id")
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever its libraries raise at a damaged file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         advice = (
             "put its files there" if local else "give the directory of a model, or a Hub id that this machine can reach"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.command import Command
-from alignment.config import Settings, setting
+from alignment.config import MAX_SEED, MAX_THREADS, Settings, setting
 from alignment.demo import world
 from alignment.demo.annotator import gold, made_up, obeyed_injection
 from alignment.records import write_jsonl
@@ -34,12 +34,13 @@ class DemoSettings(Settings):
     workspace: str = setting(
         "demo-run", help="directory that everything is written to; must not exist yet", source="ours"
     )
-    seed: int = setting(0, help="seed of the world's draws and of every stage", low=0, source="ours")
+    seed: int = setting(0, help="seed of the world's draws and of every stage", low=0, high=MAX_SEED, source="ours")
     threads: int | None = setting(
         1,
         help="CPU threads for torch",
         none="auto",
         low=1,
+        high=MAX_THREADS,
         source="ours: models this small gain little from a second one, and lose much on a busy machine",
     )
 

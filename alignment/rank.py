@@ -10,7 +10,7 @@ import numpy
 
 from alignment import label_noise
 from alignment.command import Command
-from alignment.config import StageSettings, setting
+from alignment.config import FunctionSettings, StageSettings, setting
 from alignment.errors import UserError
 from alignment.functions import Judge, load_function
 from alignment.label_noise import Scores
@@ -20,7 +20,7 @@ from alignment.run import output_file, write_result
 
 
 @dataclass(frozen=True)
-class RankSettings(StageSettings):
+class RankSettings(StageSettings, FunctionSettings):
     """Settings of `align rank`."""
 
     responses: str = setting(help="JSONL of {prompt, responses} that `align sample` wrote, K of at least 2")
@@ -62,7 +62,7 @@ def run(settings: RankSettings) -> dict[str, Any]:
     started = time.time()
     with output_file(settings.output) as path:
         sets = read_responses(settings.responses)
-        annotator = load_function(settings.annotator, "--annotator")
+        annotator = load_function(settings.annotator, "--annotator", settings.function_timeout)
         seed_everything(settings.seed, settings.threads)
         gold = _gold_scores(annotator, sets)
         gaps = label_noise.gold_gaps(gold)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alignment.errors import UserError
+from alignment.text_files import read_lines
 
 Message = dict[str, str]
 Prompt = str | list[Message]
@@ -111,32 +111,28 @@ def read_rankings(
 
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """Every line parsed; a UserError names the setting, the file and the line of the first fault."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # Windows editors put a mark at the start
-    except FileNotFoundError:
-        raise UserError(f"{name} {path}: no such file; give a JSONL file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name} {path}: cannot be read as UTF-8 text ({error}); give a JSONL file") from None
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line, parse_constant=_no_constant)
-            if not isinstance(value, dict):
-                raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
-            if "\\ud" in line.lower():
-                _no_half_characters(value)
-            records.append(parse(value))
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{name} {path}, line {number}: is not JSON ({error}); write one JSON object a line"
-            ) from None
-        except ValueError as error:
-            raise UserError(f"{name} {path}, line {number}: {error}") from None
+    records = [
+        _record(line, f"{name} {path}, line {number}", parse) for number, line in read_lines(path, name) if line.strip()
+    ]
     if not records:
         raise UserError(f"{name} {path}: holds no record; write one JSON object a line")
     return records
+
+
+def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
+    try:
+        value = json.loads(line, parse_constant=_no_constant)
+        if not isinstance(value, dict):
+            raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
+        if "\\ud" in line.lower():
+            _no_half_characters(value)
+        return parse(value)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: is not JSON ({error}); write one JSON object a line") from None
+    except RecursionError:
+        raise UserError(f"{where}: its lists or objects are nested too deeply; write one flat JSON object") from None
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
 
 
 def write_jsonl(path: str | Path, records: Iterable[Any]) -> None:
@@ -179,7 +175,9 @@ def _demonstration(value: dict[str, Any]) -> Demonstration:
     if "text" in value:
         return Demonstration("", _text(value, "text", empty=False))
     if "prompt" not in value or "response" not in value:
-        raise ValueError(f"has the fields {sorted(value)}; it must have prompt and response, or messages, or text")
+        raise ValueError(
+            f"has the fields {sorted(value)}; it must have prompt and response, or messages, or text{_looks_like(value)}"
+        )
     return Demonstration(_prompt(value["prompt"]), _text(value, "response", empty=False))
 
 
@@ -236,8 +234,21 @@ def _prompt(value: Any, name: str = "prompt") -> Prompt:
 
 def _field(value: dict[str, Any], name: str) -> Any:
     if name not in value:
-        raise ValueError(f"has the fields {sorted(value)}; {name} is missing")
+        raise ValueError(f"has the fields {sorted(value)}; {name} is missing{_looks_like(value)}")
     return value[name]
+
+
+def _looks_like(value: dict[str, Any]) -> str:
+    """What a record of another kind is for; nothing where its fields fit none."""
+    kinds = [
+        ({"prompt", "responses", "ranks"}, "a ranking, which --rankings of `align reward` takes"),
+        ({"prompt", "responses"}, "responses, which --responses of `align rank` takes"),
+        ({"prompt", "response"}, "a demonstration, which --data of `align sft` takes"),
+        ({"messages"}, "a demonstration, which --data of `align sft` takes"),
+        ({"text"}, "a demonstration, which --data of `align sft` takes"),
+        ({"prompt"}, "a prompt, which --prompts of `align sample` takes"),
+    ]
+    return next((f"; it looks like {what}" for fields, what in kinds if fields <= value.keys()), "")
 
 
 def _text(value: dict[str, Any], name: str, empty: bool = True) -> str:
@@ -255,8 +266,9 @@ def _optional(value: dict[str, Any], name: str) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    """The value as a user of JSON calls it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return {"NoneType": "null", "dict": "an object", "list": "a list", "str": "text"}.get(
         type(value).__name__, repr(value)
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 
 from alignment.config import Settings, asdict
 from alignment.errors import UserError
@@ -27,53 +28,44 @@ RESULT_FILES = ("config.yaml", "metrics.json", "run.json")
 
 @contextlib.contextmanager
 def output_directory(output: str | Path) -> Iterator[Path]:
-    """A fresh directory that becomes `output` when the block ends well, and vanishes when it does not."""
-    final, made = _free(output, "directory")
-    partial = Path(tempfile.mkdtemp(prefix=f".{final.name}.", suffix=".partial", dir=final.parent))
-    try:
+    """A fresh directory that becomes `output` when the block ends well, and vanishes when it does not.
+
+    An OSError in the block (no space, no permission) is a UserError, here and below; so is a second run to the same
+    output."""
+    with _claimed(output, "directory") as (final, partial):
         yield partial
-        for folder, _, files in os.walk(
-            partial
-        ):  # temporary directories and safetensors start readable by their owner only
+        for folder, _, files in os.walk(partial):  # safetensors start readable by their owner only
             os.chmod(folder, 0o777 & ~_umask())
             for file in files:
                 os.chmod(Path(folder) / file, 0o666 & ~_umask())
         os.rename(partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        _forget_empty(made)
 
 
 @contextlib.contextmanager
 def workspace(output: str | Path, name: str) -> Iterator[Path]:
     """A fresh directory for the outputs of several stages, at its final place from the start, because the stages record
     each other's paths; it vanishes when the block does not end well."""
-    final, made = _free(output, "directory", name)
-    final.mkdir()
-    try:
-        yield final
-    except BaseException:
-        shutil.rmtree(final, ignore_errors=True)
-        _forget_empty(made)
-        raise
+    with _told(output, name), _parents(_free(output, "directory", name)) as final:
+        final.mkdir()
+        try:
+            yield final
+        except BaseException:
+            shutil.rmtree(final, ignore_errors=True)
+            raise
 
 
 @contextlib.contextmanager
 def output_file(output: str | Path) -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it."""
-    final, made = _free(output, "file")
     for suffix in RESULT_FILES:  # what commands write beside it would replace these
-        _free(beside(final, suffix), "file")
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{final.name}.", suffix=".partial", dir=final.parent) as folder:
-            partial = Path(folder) / final.name
-            yield partial
-            others = sorted(path for path in Path(folder).iterdir() if path != partial)
-            for path in [*others, partial]:  # the file itself last: it is there only when all of it is
-                os.replace(path, final.parent / path.name)
-    finally:
-        _forget_empty(made)
+        _free(beside(Path(output), suffix), "file")
+    with _claimed(output, "file") as (final, folder):
+        partial = folder / final.name
+        yield partial
+        others = sorted(path for path in folder.iterdir() if path != partial)
+        for path in [*others, partial]:  # the file itself last: it is there only when all of it is
+            os.replace(path, _free(final.parent / path.name, "file"))
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -137,26 +129,73 @@ def write_config(path: Path, settings: Settings) -> None:
     path.write_text(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _free(output: str | Path, what: str, name: str = "--output") -> tuple[Path, list[Path]]:
-    """The absolute path, checked to be free and writable, and the folders above it that had to be made."""
+def _free(output: str | Path, what: str, name: str = "--output") -> Path:
+    """The absolute path, where nothing may lie yet."""
     final = Path(output).absolute()
-    if final.exists() or final.is_symlink():
+    if os.path.lexists(final):
         raise UserError(f"{name} {output}: exists already; choose another {what} or remove it first")
+    return final
+
+
+@contextlib.contextmanager
+def _claimed(output: str | Path, what: str) -> Iterator[tuple[Path, Path]]:
+    """(final place, `.NAME.partial` beside it to write in). The second is locked while the block runs: another run to
+    the same output is refused at once, and what a killed run left there is cleared."""
+    with _told(output), _parents(_free(output, what)) as final:
+        partial = final.with_name(f".{final.name}.partial")
+        partial.mkdir(exist_ok=True)
+        lock = os.open(partial, os.O_RDONLY)
+        try:
+            if not _locked(lock, partial):
+                raise UserError(f"--output {output}: another run is writing it; wait for it, or choose another {what}")
+            try:
+                _free(output, what)  # the run before this one may have ended just now
+                for path in partial.iterdir():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                yield final, partial
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _locked(lock: int, partial: Path) -> bool:
+    """Whether this process now holds the folder, and the folder is still the one with that name."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network folders know no locks
+        return True
+    return partial.exists() and os.path.samestat(os.fstat(lock), partial.stat())
+
+
+@contextlib.contextmanager
+def _parents(final: Path) -> Iterator[Path]:
+    """Makes the folders above; those that nothing was put into are gone again afterwards."""
     made = [folder for folder in final.parents if not folder.exists()]
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{name} {output}: its folder cannot be made ({error}); choose another place") from error
-    if not os.access(final.parent, os.W_OK):
-        raise UserError(f"{name} {output}: its folder cannot be written; choose another place")
-    return final, made
+        yield final
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
-def _forget_empty(folders: list[Path]) -> None:
-    """Removes those of the folders, innermost first, that nothing was put into."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+@contextlib.contextmanager
+def _told(output: str | Path, name: str = "--output") -> Iterator[None]:
+    """What the system says when it cannot write, as one sentence."""
+    try:
+        yield
+    except ConnectionError:  # says nothing of the disk
+        raise
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # not from the system: a library's own
+            raise
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        advice = "make room or choose another place"
+        raise UserError(f"{name} {output}: cannot be written ({reason}); {advice}") from error
 
 
 def _umask() -> int:

@@ -18,7 +18,7 @@ from alignment.chat import Tokens, collate, encode_prompt, encode_response, padd
 from alignment.errors import UserError
 from alignment.functions import Judge, load_function
 from alignment.logprobs import hidden_states
-from alignment.models import Dtype, context_length, device, load_tokenizer, unwrapped
+from alignment.models import Dtype, context_length, device, load_tokenizer, load_weights, refuse_pickle, unwrapped
 from alignment.progress import progress
 from alignment.records import Prompt, Response
 
@@ -130,14 +130,10 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
     """The reward model in a directory. Refused without its head: transformers would make up a random one."""
     if not Path(path).is_dir():
         raise UserError(f"{name} {path}: no such directory; give a directory that `align reward` wrote")
+    refuse_pickle(path, name)
     _require_head(Path(path), name)
     tokenizer = load_tokenizer(path, name)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(path, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(
-            f"{name} {path}: cannot be loaded ({str(error).splitlines()[0]}); give a directory that `align reward` wrote"
-        ) from error
+    model = load_weights(AutoModelForSequenceClassification, path, name, dtype)
     if model.config.num_labels != 1:
         raise UserError(
             f"{name} {path}: its head gives {model.config.num_labels} numbers; a reward model gives one (num_labels 1)"
@@ -145,10 +141,10 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
     return Scorer(model.to(device()).eval(), tokenizer, float(getattr(model.config, OFFSET, 0.0)))
 
 
-def load_judge(reference: str, name: str, batch_size: int = 128) -> Judge:
-    """A judge from MODULE:FUNCTION, or from reward-model:DIR."""
+def load_judge(reference: str, name: str, timeout: float | None = None, batch_size: int = 128) -> Judge:
+    """A judge from MODULE:FUNCTION (one call may take `timeout` seconds), or from reward-model:DIR."""
     if not reference.startswith("reward-model:"):
-        return load_function(reference, name)
+        return load_function(reference, name, timeout)
     scorer = load_scorer(reference.removeprefix("reward-model:"), name)
 
     def judge(items: list[tuple[Prompt, list[Response]]]) -> list[list[float]]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment.command import Command
-from alignment.config import GenerationSettings, TrainingSettings, setting
+from alignment.config import FunctionSettings, GenerationSettings, TrainingSettings, setting
+from alignment.errors import UserError
 
 N_PLUS = "N+ implementation details, arXiv 2403.17031"
 
 
 @dataclass(frozen=True)
-class PPOSettings(GenerationSettings, TrainingSettings):
+class PPOSettings(GenerationSettings, FunctionSettings, TrainingSettings):
     """Every setting of `align ppo`."""
 
     policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")
@@ -91,6 +92,15 @@ class PPOSettings(GenerationSettings, TrainingSettings):
         help="also write the run's whole state (optimizers, RNG, cursor) to OUTPUT/state",
         source="off: it is three times the model",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        size, part, micro = self.batch_size, self.minibatch_size, self.microbatch_size
+        if size % part:  # a smaller last minibatch would weigh its tokens more
+            fitting = max(number for number in range(1, min(part, size) + 1) if size % number == 0)
+            raise UserError(f"--minibatch-size is {part}; it must divide --batch-size ({size}), for example {fitting}")
+        if micro is not None and micro > part:
+            raise UserError(f"--microbatch-size is {micro}; it must be at most --minibatch-size ({part})")
 
 
 COMMAND = Command(

@@ -51,7 +51,7 @@ class Trainer:
             raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
         self.settings = settings
         self.prompts = read_prompts(settings.prompts)
-        judge = load_function(settings.reward, "--reward") if settings.reward else None
+        judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
         seed_everything(settings.seed, settings.threads)
         policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
         scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None

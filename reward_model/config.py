@@ -7,6 +7,7 @@ from typing import Literal
 
 from alignment.command import Command
 from alignment.config import TrainingSettings, setting
+from alignment.errors import UserError
 
 INSTRUCT_GPT = "InstructGPT, arXiv 2203.02155, app. C"
 
@@ -93,6 +94,13 @@ class RewardSettings(TrainingSettings):
         low=3,
         source="the model's own context",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.microbatch_size is not None and self.microbatch_size > self.batch_size:
+            raise UserError(
+                f"--microbatch-size is {self.microbatch_size}; it must be at most --batch-size ({self.batch_size})"
+            )
 
 
 COMMAND = Command(

@@ -133,7 +133,7 @@ def test_bad_files_are_one_sentence(tmp_path, text, phrase):
     path.write_text(text)
     with pytest.raises(UserError, match=phrase):
         parse(Example, ["--config", str(path), "--output", "o"], "align example", "")
-    with pytest.raises(UserError, match=r"none\.yaml: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.yaml: no such file"):
         read("--config", str(tmp_path / "none.yaml"))
 
 

@@ -338,7 +338,7 @@ def arguments(policies, *more: str) -> list[str]:
         (["--against", "/no/such/model"], ("--against /no/such/model", "no such directory")),
         (["--max-new-tokens", "120"], ("--policy", "--prompts prompts.jsonl, prompt 2", "context of 128")),
         (["--against-prefix", "long.txt"], ("--against", "prompt 1", "context of 128")),
-        (["--policy-prefix", "none.txt"], ("--policy-prefix none.txt", "cannot be read")),
+        (["--policy-prefix", "none.txt"], ("--policy-prefix none.txt", "no such file")),
         (["--prompts", "bad.jsonl"], ("--prompts bad.jsonl, line 2", "is not JSON")),
         (["--prompts", "none.jsonl"], ("--prompts none.jsonl", "no such file")),
         (["--output", "taken"], ("--output taken", "exists already")),

@@ -187,6 +187,7 @@ def arguments(inputs: dict[str, str], tmp_path: Path, changes: dict[str, str | N
         "output": str(tmp_path / "out"),
         "steps": "1",
         "batch-size": "4",
+        "minibatch-size": "4",
         "max-new-tokens": "4",
         **changes,
     }

@@ -97,7 +97,7 @@ def gradients(scorer) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_micro_batching_changes_neither_loss_nor_gradient(bases, rankings, kind):
-    scorer, examples, chosen = scorer_and_examples(bases[kind], rankings, microbatch_size=100)
+    scorer, examples, chosen = scorer_and_examples(bases[kind], rankings, batch_size=100, microbatch_size=100)
     scorer.model.double()
     whole, whole_gradient = batch_loss(scorer, examples[:9], chosen), gradients(scorer)
     for size in (1, 4):
