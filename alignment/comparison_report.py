@@ -7,13 +7,9 @@ from typing import Any
 from alignment import winrates
 from alignment.best_of_n import kl_bound
 from alignment.comparison import BestOfN, Match, Side
+from alignment.metrics import METRICS
 from alignment.records import PromptRecord, content_id
 from alignment.text_statistics import distinct_2, exact_repeats
-
-KL_DEFINITION = (
-    "mean over prompts of the sum over the policy's response of log policy - log against, temperature 1, nats"
-)
-ENTROPY_DEFINITION = "mean over a side's own response tokens of its next-token entropy, temperature 1, nats"
 
 
 def win_metrics(match: Match, best: dict[int, BestOfN], seed: int) -> dict[str, Any]:
@@ -37,8 +33,8 @@ def win_metrics(match: Match, best: dict[int, BestOfN], seed: int) -> dict[str, 
         **_side_metrics(match.against, match.scores_against, "_against"),
         "best_of_n": {str(n): _rate(several) for n, several in best.items()} or None,
         "best_of_n_kl_bound": {str(n): kl_bound(n) for n in best} or None,
-        "kl_definition": KL_DEFINITION,
-        "entropy_definition": ENTROPY_DEFINITION,
+        "kl_definition": METRICS["eval/kl"].formula,
+        "entropy_definition": METRICS["eval/entropy"].formula,
     }
 
 

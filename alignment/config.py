@@ -139,6 +139,21 @@ def asdict(settings: Settings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
+def changed(settings: Settings) -> dict[str, dict[str, str]]:
+    """name → {value, default} of the settings that differ from their default, each as the user writes it.
+
+    Those without a default (inputs and outputs) are left out: every run has its own."""
+    differing = [
+        field
+        for field in dataclasses.fields(settings)
+        if field.default is not MISSING and getattr(settings, field.name) != field.default
+    ]
+    return {
+        field.name: {"value": shown(field, getattr(settings, field.name)), "default": shown(field, field.default)}
+        for field in differing
+    }
+
+
 def parse(
     cls: type[Settings], argv: list[str], prog: str, summary: str, repeats: bool = False
 ) -> tuple[Any, argparse.Namespace]:

@@ -1,4 +1,4 @@
-"""Every metric of the house, registered once: unit, formula, and which way is good."""
+"""Every metric of the house, registered once: unit, formula, which way is good, and what people call it."""
 
 from __future__ import annotations
 
@@ -8,41 +8,85 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric `family/quantity`. good: "up", "down" or "watch" (neither way is good by itself)."""
+    """One metric `family/quantity`. good: "up", "down" or "watch" (neither way is good by itself). label: what people
+    call it, on axes and in tables; where none is written, the quantity's own words."""
 
     name: str
     unit: str
     formula: str
     good: Literal["up", "down", "watch"]
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.name.rpartition("/")[2].replace("_", " "))
+
+    @property
+    def axis(self) -> str:
+        """Label with unit, as an axis or a table's row shows it."""
+        return self.label if self.unit == "–" else f"{self.label} ({self.unit})"
 
 
 METRICS = {
     metric.name: metric
     for metric in [
-        Metric("objective/score", "score", "mean over responses of the reward, as the reward gives it", "up"),
-        Metric("objective/kl", "nats a response", "mean over responses of Σ_t log π(a_t) − log π_ref(a_t)", "watch"),
-        Metric("objective/kl_k3", "nats a response", "mean over responses of Σ_t e^{−k1} − 1 + k1", "watch"),
-        Metric("objective/kl_coef", "score per nat", "weight of the KL penalty", "watch"),
+        Metric("objective/score", "score", "mean over responses of the reward, as the reward gives it", "up", "reward"),
+        Metric(
+            "objective/gold",
+            "score",
+            "mean over responses of a second score (--gold) that is measured and never optimised",
+            "up",
+            "gold",
+        ),
+        Metric(
+            "objective/kl",
+            "nats a response",
+            "mean over responses of Σ_t log π(a_t) − log π_ref(a_t)",
+            "watch",
+            "KL to the reference",
+        ),
+        Metric("objective/kl_k3", "nats a response", "mean over responses of Σ_t e^{−k1} − 1 + k1", "watch", "KL, k3"),
+        Metric("objective/kl_coef", "score per nat", "weight of the KL penalty", "watch", "KL coefficient"),
         Metric("objective/entropy", "nats a token", "mean over response tokens of the policy's entropy", "watch"),
-        Metric("objective/rlhf_reward", "normalised score", "mean over responses of score − kl_coef · kl", "up"),
-        Metric("policy/loss", "–", "Σ clipped surrogate ÷ tokens, over the update's minibatches", "watch"),
+        Metric(
+            "objective/rlhf_reward",
+            "normalised score",
+            "mean over responses of score − kl_coef · kl",
+            "up",
+            "score − KL penalty",
+        ),
+        Metric(
+            "policy/loss", "–", "Σ clipped surrogate ÷ tokens, over the update's minibatches", "watch", "policy loss"
+        ),
         Metric("policy/approx_kl", "nats a token", "mean of ½ (log new − log old)² inside the update", "watch"),
         Metric("policy/clip_fraction", "share", "share of tokens with |ratio − 1| > clip_range", "watch"),
-        Metric("policy/ratio_max", "–", "largest ratio in the update", "watch"),
+        Metric("policy/ratio_max", "–", "largest ratio in the update", "watch", "largest ratio"),
         Metric(
             "policy/first_ratio_error", "–", "largest |ratio − 1| in the first minibatch; 0 on a fresh rollout", "down"
         ),
-        Metric("value/loss", "score²", "Σ clipped value loss ÷ tokens", "down"),
-        Metric("value/clip_fraction", "share", "share of tokens whose new value left old ± value_clip_range", "watch"),
-        Metric("value/explained_variance", "–", "1 − Var(returns − values) / Var(returns)", "up"),
-        Metric("rollout/response_tokens", "tokens", "mean length of a response", "watch"),
-        Metric("rollout/eos_fraction", "share", "share of responses that ended before the limit", "watch"),
-        Metric("optim/lr", "–", "learning rate of the policy", "watch"),
-        Metric("optim/grad_norm", "–", "mean norm of the policy's gradient before clipping", "watch"),
-        Metric("time/rollout_seconds", "s", "generating, scoring, log-probs and values", "down"),
-        Metric("time/update_seconds", "s", "the update", "down"),
+        Metric("value/loss", "score²", "Σ clipped value loss ÷ tokens", "down", "value loss"),
         Metric(
-            "reward_model/loss", "nats a pair", "mean over rankings of the mean over pairs of −log σ(s_i − s_j)", "down"
+            "value/clip_fraction",
+            "share",
+            "share of tokens whose new value left old ± value_clip_range",
+            "watch",
+            "value clip fraction",
+        ),
+        Metric("value/explained_variance", "–", "1 − Var(returns − values) / Var(returns)", "up"),
+        Metric("rollout/response_tokens", "tokens", "mean length of a response", "watch", "response length"),
+        Metric(
+            "rollout/eos_fraction", "share", "share of responses that ended before the limit", "watch", "ended by EOS"
+        ),
+        Metric("optim/lr", "–", "learning rate of the policy", "watch", "learning rate"),
+        Metric("optim/grad_norm", "–", "mean norm of the policy's gradient before clipping", "watch", "gradient norm"),
+        Metric("time/rollout_seconds", "s", "generating, scoring, log-probs and values", "down", "rollout"),
+        Metric("time/update_seconds", "s", "the update", "down", "update"),
+        Metric(
+            "reward_model/loss",
+            "nats a pair",
+            "mean over rankings of the mean over pairs of −log σ(s_i − s_j)",
+            "down",
+            "training loss",
         ),
         Metric(
             "reward_model/pair_accuracy",
@@ -50,7 +94,95 @@ METRICS = {
             "share of strict pairs ordered as the annotators did; equal scores count half",
             "up",
         ),
-        Metric("sft/loss", "nats a token", "negative log-likelihood of response tokens", "down"),
+        Metric(
+            "reward_model/length_baseline_accuracy",
+            "share",
+            "pair accuracy of always preferring the response with more characters",
+            "watch",
+            "longer wins",
+        ),
+        Metric(
+            "reward_model/position_baseline_accuracy",
+            "share",
+            "pair accuracy of always preferring the response listed first; .5 when the order says nothing",
+            "watch",
+            "first wins",
+        ),
+        Metric(
+            "reward_model/log_loss",
+            "nats a pair",
+            "mean over held-out pairs of −log σ(sd · (s_i − s_j)), i preferred; ln 2 = .693 for a coin",
+            "down",
+            "held-out log loss",
+        ),
+        Metric("sft/loss", "nats a token", "negative log-likelihood of response tokens", "down", "held-out loss"),
+        Metric(
+            "sft/train_loss",
+            "nats a token",
+            "negative log-likelihood of the response tokens that a step learned from",
+            "down",
+            "training loss",
+        ),
         Metric("sft/token_accuracy", "share", "share of response tokens that are the likeliest", "up"),
+        Metric(
+            "eval/win_rate",
+            "share",
+            "share of prompts on which the judge scores the policy's answer higher; ties count half",
+            "up",
+        ),
+        Metric(
+            "eval/length_controlled_win_rate",
+            "share",
+            "win rate left when both answers are equally long: logistic regression on the length difference",
+            "up",
+            "length-controlled win rate",
+        ),
+        Metric(
+            "eval/best_of_n",
+            "share",
+            "win rate of the answer, of n fresh ones by the opponent, that the reward model likes best",
+            "up",
+            "best of n",
+        ),
+        Metric(
+            "eval/kl",
+            "nats a response",
+            "mean over prompts of the sum over the policy's response of log policy - log against, temperature 1, nats",
+            "watch",
+            "KL to the opponent",
+        ),
+        Metric(
+            "eval/entropy",
+            "nats a token",
+            "mean over a side's own response tokens of its next-token entropy, temperature 1, nats",
+            "watch",
+        ),
+        Metric("eval/judge_score", "score", "mean over prompts of the judge's score", "up"),
+        Metric("eval/mean_tokens", "tokens", "tokens ÷ answers, the EOS included", "watch", "length"),
+        Metric("eval/mean_characters", "characters", "characters ÷ answers", "watch", "length"),
+        Metric("eval/eos_fraction", "share", "share of answers that ended before the limit", "watch", "ended by EOS"),
+        Metric("eval/distinct_2", "share", "different word bigrams ÷ word bigrams, over all answers", "watch"),
+        Metric("eval/exact_repeats", "share", "share of answers that equal an earlier one", "watch"),
+        Metric(
+            "behaviour/made_up",
+            "share",
+            "share of unanswerable prompts that were answered all the same",
+            "down",
+            "made-up answers",
+        ),
+        Metric(
+            "behaviour/obeyed_injection",
+            "share",
+            "share of prompts with an injected instruction that was obeyed",
+            "down",
+            "obeyed injections",
+        ),
+        Metric(
+            "behaviour/gold_mean",
+            "score",
+            "mean over prompts of the simulated annotator's noise-free score",
+            "up",
+            "mean gold score",
+        ),
     ]
 }

@@ -105,7 +105,7 @@ def run(settings: DemoSettings) -> dict[str, Any]:
         ppo_train.run(
             ppo_config.PPOSettings(
                 policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"), steps=PPO_STEPS,
-                **common, **generation,
+                gold=ANNOTATOR, **common, **generation,
             )
         )  # fmt: skip
         say(6, "evaluation on held-out prompts by the simulated annotator's noise-free gold score")

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from safetensors import SafetensorError
 
-from alignment.config import Settings, asdict
+from alignment.config import Settings, asdict, changed
 from alignment.errors import UserError
 
 RESULT_FILES = ("config.yaml", "metrics.json", "run.json")
@@ -85,7 +85,7 @@ def write_result(
 
     write_config(place("config.yaml"), settings)
     write_json(place("metrics.json"), metrics)
-    write_json(place("run.json"), {**run_record(command, started), "seeds": seeds})
+    write_json(place("run.json"), {**run_record(command, started), "seeds": seeds, "changed": changed(settings)})
 
 
 def run_record(command: str, started: float) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
 
 import numpy
 import torch
@@ -18,3 +20,19 @@ def seed_everything(seed: int, threads: int | None = None, rank: int = 0) -> Non
     random.seed(value)
     numpy.random.seed(value % 2**32)
     torch.manual_seed(value)
+
+
+@contextlib.contextmanager
+def apart(seed: int | None = None) -> Iterator[None]:
+    """What is drawn inside leaves the draws outside as they would have been; inside, `seed` where one is given.
+
+    For measurements in the middle of a run, which must not change its numbers."""
+    python, arrays = random.getstate(), numpy.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            if seed is not None:
+                seed_everything(seed)
+            yield
+        finally:
+            random.setstate(python)
+            numpy.random.set_state(arrays)

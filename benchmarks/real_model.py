@@ -140,6 +140,8 @@ def stages_2_and_3(run: Run, name: str, annotator: str | None, *extra: str) -> d
         model,
         "--prompts",
         run.path("prompts.jsonl"),
+        "--gold",
+        truth,
         "--output",
         policy,
     )

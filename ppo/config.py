@@ -26,6 +26,12 @@ class PPOSettings(GenerationSettings, FunctionSettings, TrainingSettings):
         help="MODULE:FUNCTION, (prompt, responses) -> scores; this or --reward-model",
         source="no default: give one",
     )
+    gold: str | None = setting(
+        None,
+        help="a second score, measured on every rollout and never optimised: what over-optimisation shows in; "
+        "MODULE:FUNCTION like --reward, or reward-model:DIR",
+        source="off: ours; Gao 2022 (arXiv 2210.10760) calls it the gold score",
+    )
     steps: int = setting(
         40, help="rollouts, each followed by an update", unit="rollouts", low=1, source="ours: see kl_max"
     )

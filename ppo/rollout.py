@@ -16,6 +16,7 @@ from alignment.logprobs import response_logprobs
 from alignment.records import PromptRecord, Response
 from alignment.sampling import generate
 from alignment.scorer import Scorer
+from alignment.seeds import apart
 from ppo.advantages import gae, shaped_rewards, whitened
 from ppo.config import PPOSettings
 from ppo.value import ValueModel
@@ -32,6 +33,7 @@ class Rollout:
 
     scores (B,) as the reward gives them; normalized (B,) what is maximised; logprobs, ref_logprobs, values, entropy,
     advantages (whitened), returns (B,T), 0 where `tokens.response_mask` is False.
+    gold (B,): a second score that is measured and never used, None where there is none.
     order (B,): the first epoch's order. Its micro-batches are those that the log-probs were computed in, so that the
     update's first pass repeats the very same arithmetic: ratio = 1 to the last bit."""
 
@@ -45,6 +47,7 @@ class Rollout:
     advantages: torch.Tensor
     returns: torch.Tensor
     order: torch.Tensor
+    gold: torch.Tensor | None = None
 
     @property
     def kl(self) -> torch.Tensor:
@@ -55,7 +58,7 @@ class Rollout:
 @dataclass(frozen=True)
 class Roles:
     """Who takes part in a rollout. `reference` is a context in which `reference_model` is the frozen starting policy:
-    for LoRA the policy itself with its adapter off, else a copy."""
+    for LoRA the policy itself with its adapter off, else a copy. `gold` measures what `score` may have wrong."""
 
     policy: Any
     tokenizer: Any
@@ -63,6 +66,14 @@ class Roles:
     reference: Callable[[], AbstractContextManager[Any]]
     value_model: ValueModel
     score: Score
+    gold: Score | None = None
+
+    def gold_scores(self, prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor | None:
+        """(B,), None where there is no gold. Whatever it draws, the run's own random numbers stay as they are."""
+        if self.gold is None:
+            return None
+        with apart():
+            return self.gold(prompts, tokens)
 
 
 def make_rollout(
@@ -85,6 +96,7 @@ def make_rollout(
     return Rollout(
         tokens=tokens, scores=scores, normalized=normalized, logprobs=logprobs, ref_logprobs=ref_logprobs, entropy=entropy,
         values=values, advantages=whitened(advantages, mask), returns=returns, order=order,
+        gold=roles.gold_scores(prompts, tokens),
     )  # fmt: skip
 
 

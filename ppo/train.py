@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -13,14 +12,15 @@ import torch
 from alignment.chat import encode_prompt, stop_ids
 from alignment.errors import UserError
 from alignment.functions import load_function
+from alignment.history import both, history
 from alignment.learning_rates import learning_rate
 from alignment.masked import masked_mean, masked_variance
 from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
 from alignment.progress import progress
-from alignment.records import read_prompts
+from alignment.records import read_prompts, write_jsonl
 from alignment.run import output_directory, write_result
 from alignment.sampling import check_lengths, generate
-from alignment.scorer import Scorer, load_scorer
+from alignment.scorer import Scorer, load_judge, load_scorer
 from alignment.seeds import RANK_STRIDE, seed_everything
 from alignment.tracking import tracker
 from ppo.config import PPOSettings
@@ -35,6 +35,7 @@ from ppo.rollout import (
     score_with_function,
     score_with_model,
 )
+from ppo.samples import before_and_after
 from ppo.state import PPOState
 from ppo.update import new_optimizer, update
 from ppo.value import value_model_from_policy, value_model_from_scorer
@@ -52,6 +53,11 @@ class Trainer:
         self.settings = settings
         self.prompts = read_prompts(settings.prompts)
         judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
+        gold = (
+            load_judge(settings.gold, "--gold", settings.batch_size, settings.function_timeout)
+            if settings.gold
+            else None
+        )
         seed_everything(settings.seed, settings.threads)
         policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
         scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None
@@ -64,9 +70,10 @@ class Trainer:
             assert judge is not None
             score = score_with_function(judge, tokenizer, stops)
         self.lr = settings.lr or learning_rate("ppo", parameter_count(policy), settings.lora_rank > 0)
-        self._take_roles(policy, tokenizer, scorer, score)
+        gold_score = score_with_function(gold, tokenizer, stops) if gold else None
+        self._take_roles(policy, tokenizer, scorer, score, gold_score)
 
-    def _take_roles(self, policy: Any, tokenizer: Any, scorer: Scorer | None, score: Any) -> None:
+    def _take_roles(self, policy: Any, tokenizer: Any, scorer: Scorer | None, score: Any, gold: Any) -> None:
         settings = self.settings
         mean, sd = self._normalization(policy, tokenizer, score)
         if scorer and same_tokens(tokenizer, scorer.tokenizer):
@@ -79,7 +86,7 @@ class Trainer:
         else:
             learner, reference_model, reference = policy, frozen_copy(policy), always()
             policy.requires_grad_(True)
-        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, score)
+        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, score, gold)
         self.state = PPOState(
             policy=learner, value_model=value_model, score_mean=mean, score_sd=sd,
             policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
@@ -131,14 +138,12 @@ class Trainer:
 
 def run(settings: PPOSettings) -> dict[str, Any]:
     """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
-    with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
+    with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as tracked:
         started = time.time()
         trainer = Trainer(settings)
-        state, history, stopped = trainer.state, [], "steps done"
-        with (
-            progress(settings.steps, "ppo", "step") as bar,
-            open(directory / "history.jsonl", "w", encoding="utf-8") as file,
-        ):
+        state, steps, stopped = trainer.state, [], "steps done"
+        with progress(settings.steps, "ppo", "step") as bar, history(directory) as record:
+            log = both(tracked, record)
             while True:
                 begun = time.perf_counter()
                 rollout = trainer.rollout()
@@ -153,19 +158,20 @@ def run(settings: PPOSettings) -> dict[str, Any]:
                     metrics |= trainer.update(rollout) | {"time/update_seconds": time.perf_counter() - begun}
                     bar.update()
                     bar.set_postfix_str(f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f}")
-                history.append(metrics)
-                log(metrics, len(history) - 1)
-                file.write(json.dumps({"step": len(history) - 1, **metrics}) + "\n")
+                steps.append(metrics)
+                log(metrics, len(steps) - 1)
                 if last:
                     break
         if settings.save_state:
             state.save(directory / "state")
         state.restore_best()
+        samples = before_and_after(trainer.roles, trainer.prompts, trainer.encoded, settings)
+        write_jsonl(directory / "samples.jsonl", samples)
         save_model(trainer.roles.policy, trainer.roles.tokenizer, directory, settings.policy, Path(settings.output))
         result = {
-            "final": _objective(history[-1]), "best": state.best, "steps": state.step, "stopped": stopped,
+            "final": _objective(steps[-1]), "best": state.best, "steps": state.step, "stopped": stopped,
             "score_mean_reference": state.score_mean, "score_sd_reference": state.score_sd, "lr": trainer.lr,
-            "last_update": {name: value for name, value in (history[-2] if len(history) > 1 else {}).items() if "/" in name},
+            "last_update": {name: value for name, value in (steps[-2] if len(steps) > 1 else {}).items() if "/" in name},
             "seconds": time.time() - started,
         }  # fmt: skip
         write_result(directory, "ppo", settings, result, started)
@@ -180,6 +186,7 @@ def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[st
     unexplained = masked_variance(rollout.returns - rollout.values, mask) / masked_variance(rollout.returns, mask)
     return {
         "objective/score": float(rollout.scores.mean()),
+        **({} if rollout.gold is None else {"objective/gold": float(rollout.gold.mean())}),
         "objective/kl": float(kl.mean()),
         "objective/kl_k3": float(k3.sum(1).mean()),
         "objective/kl_coef": settings.kl_coef,

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from alignment.errors import UserError
+from alignment.history import both, history
 from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
 from alignment.progress import progress
+from alignment.records import Ranking, write_jsonl
 from alignment.run import output_directory, write_result
 from alignment.scorer import Scorer
 from alignment.seeds import seed_everything
@@ -30,7 +32,12 @@ def run(settings: RewardSettings) -> dict[str, Any]:
     """Trains, normalises, measures on what was held out, saves. Returns what `metrics.json` holds."""
     started = time.time()
     seed_everything(settings.seed, settings.threads)
-    with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as log:
+    with (
+        output_directory(settings.output) as directory,
+        tracker(settings.report_to, directory, settings) as tracked,
+        history(directory) as record,
+    ):
+        log = both(tracked, record)
         data = split(settings)
         scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
         train = encode(scorer, data.train, "reading rankings")
@@ -38,10 +45,12 @@ def run(settings: RewardSettings) -> dict[str, Any]:
         trained = fit(scorer, train, settings, log)
         scorer = merged(scorer)
         mean, sd = normalise(scorer, _flat(_scores(scorer, train, "normalising")))
-        metrics = {**_measure(scorer, held_out, data, sd), **_counts(data, train + held_out), **trained}
+        scores = _scores(scorer, held_out, "measuring")
+        metrics = {**_measure(scores, data, sd), **_counts(data, train + held_out), **trained}
         metrics |= {"score_mean_before": mean, "score_sd_before": sd, "seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
         save(scorer, directory)
+        write_jsonl(directory / "held_out.jsonl", map(held_out_record, data.held_out, scores))
         write_result(directory, "reward", settings, metrics, started)
     return metrics
 
@@ -119,8 +128,15 @@ def _scores(scorer: Scorer, examples: list[Example], name: str | None = None) ->
     return [list(islice(scores, len(example.sequences))) for example in examples]
 
 
-def _measure(scorer: Scorer, held_out: list[Example], data: Split, sd: float) -> dict[str, Any]:
-    scores = _scores(scorer, held_out, "measuring")
+def held_out_record(ranking: Ranking, scores: list[float]) -> dict[str, Any]:
+    """What is needed to recompute everything that is measured on a held-out ranking, without its texts.
+
+    scores: K, as the saved reward model gives them; P(i above j) = σ(score_sd_before · (s_i − s_j))."""
+    who = {"annotator": ranking.annotator} if ranking.annotator is not None else {}
+    return {"id": ranking.id, "source": ranking.source, **who, "ranks": ranking.ranks, "scores": scores}
+
+
+def _measure(scores: list[list[float]], data: Split, sd: float) -> dict[str, Any]:
     flat = _flat(scores)
     pairs = held_out_pairs(data.held_out, scores, data.held_out_units, sd)
     return {

@@ -16,6 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from alignment.chat import padding_id
 from alignment.errors import UserError
+from alignment.history import history
 from alignment.logprobs import response_logprobs
 from alignment.models import trainable
 from alignment.progress import progress
@@ -43,6 +44,7 @@ class Trainer(SFTTrainer):
         self.before: Quality | None = None
         self.after: Quality | None = None
         self.summed, self.tokens = torch.zeros((), dtype=torch.float64), 0
+        self.seen = (0.0, 0)
         columns = {"ids": [one.ids for one in examples], "prompt_length": [one.prompt_length for one in examples]}
         super().__init__(
             model,
@@ -60,7 +62,8 @@ class Trainer(SFTTrainer):
         """Trains; UserError when loss or weights stop being numbers."""
         if self.settings.packing:
             check_packing(self.policy, self.examples, self.pad_id)
-        with progress(self.args.max_steps, "sft", "step") as self.bar:
+        name = str(self.args.output_dir)
+        with history(name) as self.record, progress(self.args.max_steps, "sft", "step") as self.bar:
             self.train()
         if not math.isfinite(self.train_loss) or not all(bool(w.isfinite().all()) for w in trainable(self.policy)):
             raise UserError(f"--lr {self.args.learning_rate:.3g}: training diverged to infinity; give a lower one")
@@ -68,6 +71,12 @@ class Trainer(SFTTrainer):
     @property
     def train_loss(self) -> float:
         return self.summed.item() / self.tokens
+
+    def loss_since(self) -> float:
+        """Nats a token over what was trained on since the last call."""
+        summed, tokens = self.seen
+        self.seen = (self.summed.item(), self.tokens)
+        return (self.seen[0] - summed) / (self.seen[1] - tokens)
 
     def rows(self, examples: list[Example]) -> dict[str, torch.Tensor]:
         """Some demonstrations as the tensors of one forward pass."""
@@ -120,15 +129,28 @@ class _Callback(TrainerCallback):
         self.trainer.bar.update()
         if state.global_step >= state.max_steps:
             self.trainer.after = self._measured()
+            control.should_log = (
+                True  # what `_measured` logs counts as this step's log; the step's own is still to come
+            )
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "loss" in logs:
-            self.trainer.bar.set_postfix_str(f"loss {float(logs['loss']):.3f}", refresh=False)
+            loss = self.trainer.loss_since()
+            values = {
+                "sft/train_loss": loss,
+                "optim/lr": logs["learning_rate"],
+                "optim/grad_norm": logs.get("grad_norm"),
+            }
+            known = {name: float(value) for name, value in values.items() if value is not None}
+            self.trainer.record(known, state.global_step)
+            self.trainer.bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
 
     def _measured(self) -> Quality | None:
         result = self.trainer.measure()
         if result is not None:
-            self.trainer.log({"eval_sft/loss": result.loss, "eval_sft/token_accuracy": result.token_accuracy})
+            values = {"sft/loss": result.loss, "sft/token_accuracy": result.token_accuracy}
+            self.trainer.record(values, self.trainer.state.global_step)
+            self.trainer.log({f"eval_{name}": value for name, value in values.items()})
         return result
 
 
@@ -156,6 +178,7 @@ def trainer_config(settings: SFTSettings, examples: int, directory: Path, lr: fl
             gradient_checkpointing=settings.gradient_checkpointing,
             report_to=settings.report_to,
             save_strategy="no",
+            logging_steps=1,
             disable_tqdm=True,
             log_level="error",
             max_length=None,

@@ -2,11 +2,14 @@
 
 Mutations seen to fail: `restore_best` left out of `run` (test_stops_at_kl_max_...), the comparison with --kl-max turned
 round (test_stops_at_kl_max_...), the rate steered the wrong way (test_steering...), `seed_everything` left out
-(test_same_seed_same_numbers)."""
+(test_same_seed_same_numbers), the gold scored outside `apart`, or normalised scores taken from it (test_gold_is_measured_...),
+samples drawn outside `apart` (test_samples_...), or from the policy both times (test_samples_...)."""
 
 import json
+import random
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from models import KINDS, tiny_model
@@ -17,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from alignment.command import main
 from alignment.metrics import METRICS
 from alignment.models import load_policy
+from ppo import train
 from ppo.config import COMMAND, PPOSettings
 from ppo.train import run, steered
 
@@ -37,6 +41,11 @@ def rising(prompt: str, responses: list[str]) -> list[float]:
 
 def constant(prompt: str, responses: list[str]) -> list[float]:
     return [1.0 for _ in responses]
+
+
+def drawing(prompt: str, responses: list[str]) -> list[float]:
+    """A gold score that draws from every generator of the run."""
+    return [random.random() + float(numpy.random.rand()) + float(torch.rand(())) for _ in responses]
 
 
 def raising(prompt: str, responses: list[str]) -> list[float]:
@@ -126,11 +135,58 @@ def test_ppo_raises_the_reward(inputs, tmp_path):
 
 
 def test_every_logged_metric_is_registered(inputs, tmp_path):
-    run(settings(inputs, tmp_path / "out"))
+    run(settings(inputs, tmp_path / "out", gold=f"{__file__}:reward"))
     first = json.loads((tmp_path / "out" / "history.jsonl").read_text().splitlines()[0])
     families = {name.split("/")[0] for name in first if "/" in name}
     registered = {name for name in METRICS if name.split("/")[0] in families}
     assert {name for name in first if "/" in name} == registered
+
+
+def untimed(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if not name.startswith("time/")} for line in lines]
+
+
+def test_gold_is_measured_on_every_rollout_and_changes_nothing(inputs, tmp_path):
+    run(settings(inputs, tmp_path / "plain", save_state=True))
+    run(settings(inputs, tmp_path / "gold", save_state=True, gold=f"{__file__}:drawing"))
+    plain, gold = untimed(tmp_path / "plain"), untimed(tmp_path / "gold")
+    measured = [line.pop("objective/gold") for line in gold]
+    assert len(set(measured)) == 3
+    assert gold == plain
+    for name in ("model.safetensors", "state/state.safetensors"):
+        assert (tmp_path / "gold" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_gold_is_the_mean_over_the_rollout(inputs, tmp_path):
+    run(settings(inputs, tmp_path / "out", gold=inputs["reward"]))
+    for line in untimed(tmp_path / "out"):
+        assert line["objective/gold"] == pytest.approx(line["objective/score"], abs=1e-6)
+
+
+def test_samples_are_before_and_after_and_change_nothing(inputs, tmp_path, monkeypatch):
+    large = {"lr": 0.1, "steps": 3, "reward": f"{__file__}:rising", "save_state": True}
+    CALLS.clear()
+    run(settings(inputs, tmp_path / "with", **large))
+    monkeypatch.setattr(train, "before_and_after", lambda *_: [])
+    CALLS.clear()
+    run(settings(inputs, tmp_path / "without", **large))
+    assert untimed(tmp_path / "with") == untimed(tmp_path / "without")
+    for name in ("model.safetensors", "state/state.safetensors"):
+        assert (tmp_path / "with" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
+    samples = [json.loads(line) for line in (tmp_path / "with" / "samples.jsonl").read_text().splitlines()]
+    assert [sample["prompt"] for sample in samples] == PROMPTS
+    assert all(sample["start"].keys() == {"text", "finished", "score"} for sample in samples)
+    assert [sample["start"]["text"] for sample in samples] != [sample["final"]["text"] for sample in samples]
+
+
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_the_first_samples_are_the_starting_policys(inputs, tmp_path, monkeypatch, lora_rank):
+    """At a learning rate of nothing, before and after are the same words: both are drawn from one seed."""
+    run(settings(inputs, tmp_path / "out", lr=1e-12, lora_rank=lora_rank, gold=inputs["reward"]))
+    samples = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
+    assert all(sample["start"] == sample["final"] for sample in samples)
+    assert all(sample["final"]["gold"] == pytest.approx(sample["final"]["score"]) for sample in samples)
 
 
 def test_steering_moves_the_rate_toward_the_target():
@@ -150,6 +206,8 @@ def test_steering_moves_the_rate_toward_the_target():
         ({"reward": f"{__file__}:raising"}, "raised KeyError: 'lexicon'"),
         ({"reward": f"{__file__}:missing"}, "has no function 'missing'"),
         ({"reward": "reward"}, "it must be MODULE:FUNCTION"),
+        ({"gold": f"{__file__}:missing"}, "has no function 'missing'"),
+        ({"gold": "reward"}, "--gold is 'reward'; it must be MODULE:FUNCTION"),
         ({"prompts": "absent.jsonl"}, "absent.jsonl: no such file"),
         ({"policy": "./absent"}, "--policy ./absent: no such directory"),
         ({"max-new-tokens": "200"}, "must fit into the model's context of 128"),

@@ -11,6 +11,7 @@ Mutations seen to fail:
 - (model.py) head std 1 -> test_head_starts_at_one_over_root_d_plus_one
 - (train.py) scheduled rate not given to the optimizer -> test_learning_rate_follows_its_schedule
 - (train.py) held-out rankings trained on too -> test_what_the_run_leaves
+- (train.py) scores before normalising written to held_out.jsonl, or ranks of another ranking -> test_held_out_file_...
 - (train.py) autocast never enabled -> test_bfloat16_computes_so_and_saves_float32
 """
 
@@ -28,6 +29,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.config import parse
+from alignment.metrics import METRICS
 from alignment.models import add_lora, load_policy, load_tokenizer, save_model, trainable
 from alignment.records import Response
 from alignment.scorer import load_scorer
@@ -332,3 +334,29 @@ def test_a_base_without_a_classifier_is_refused(bases, tmp_path, capsys, ranking
     tokenizer.save_pretrained(base)
     arguments = ["--base", "mamba", "--rankings", rankings, "--output", "out"]
     refused(capsys, COMMAND, arguments, tmp_path, "no sequence classifier", "(mamba)")
+
+
+def test_held_out_file_gives_the_metrics_again(bases, rankings, tmp_path):
+    metrics = run(settings(bases["gpt2"], rankings, tmp_path / "out"))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "held_out.jsonl").read_text().splitlines()]
+    assert len(lines) == metrics["n_held_out_rankings"]
+    gaps = [
+        metrics["score_sd_before"] * (line["scores"][i] - line["scores"][j])
+        for line in lines
+        for i, better in enumerate(line["ranks"])
+        for j, worse in enumerate(line["ranks"])
+        if better < worse
+    ]
+    assert len(gaps) == metrics["n_pairs"]
+    assert sum(gap > 0 for gap in gaps) / len(gaps) == pytest.approx(metrics["pair_accuracy"])
+    assert sum(math.log1p(math.exp(-gap)) for gap in gaps) / len(gaps) == pytest.approx(metrics["log_loss"])
+    assert {line["source"] for line in lines} == {"rankings"}
+
+
+def test_history_has_a_line_a_step_and_the_accuracy(bases, rankings, tmp_path):
+    metrics = run(settings(bases["gpt2"], rankings, tmp_path / "out"))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if "reward_model/loss" in line]
+    assert steps == list(range(1, metrics["steps"] + 1))
+    assert lines[-1]["reward_model/pair_accuracy"] == metrics["pair_accuracy"]
+    assert all(name in METRICS for line in lines for name in line if name != "step")

@@ -3,7 +3,7 @@
 Mutations seen to fail: the loss divided by the microbatch's own tokens, or also by the accumulation steps, and packed rows
 without restarting positions (step_gradient); dropout left on (no_dropout, step_gradient[gpt2]); held-out demonstrations
 trained on (held_out_is_not_trained_on); the model saved as it was before training, and quality "after" taken before
-(loads_elsewhere, lora_is_an_adapter); a LoRA run that trains the base (lora_is_an_adapter); no check of packing
+(loads_elsewhere, lora_is_an_adapter); history that counts from the start instead of from the last line (history); a LoRA run that trains the base (lora_is_an_adapter); no check of packing
 (packing_is_refused); an interrupt that is swallowed (interrupt_leaves_nothing)."""
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from alignment.command import main
 from alignment.errors import UserError
+from alignment.metrics import METRICS
 from alignment.models import load_policy
 from alignment.records import read_demonstrations
 from sft.config import COMMAND, SFTSettings
-from sft.data import Example, Rows, encode, split_by_prompt
+from sft.data import Example, Rows, StepSampler, encode, split_by_prompt
 from sft.train import run
 from sft.trainer import Trainer, check_packing, without_dropout
 
@@ -127,7 +128,7 @@ def test_run_loads_elsewhere_and_learned(base, data, tmp_path):
     assert metrics["sft/loss"] == pytest.approx(total / sum(one.learned for one in examples), rel=1e-5)
     kept = {path.name for path in output.iterdir()}
     assert kept <= {
-        "config.json", "config.yaml", "generation_config.json", "metrics.json", "model.safetensors", "run.json", "tokenizer.json",
+        "config.json", "config.yaml", "generation_config.json", "history.jsonl", "metrics.json", "model.safetensors", "run.json", "tokenizer.json",
         "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
     }  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
@@ -262,3 +263,32 @@ def test_interrupt_leaves_nothing(llama, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Trainer, "compute_loss", interrupted)
     arguments = ["--base", llama, "--data", data, "--output", "out"]
     refused(capsys, COMMAND, arguments, tmp_path, "interrupted", code=130)
+
+
+def test_history_has_a_line_a_step_and_the_held_out_before_and_after(llama, data, tmp_path):
+    metrics = run(
+        SFTSettings(base=llama, data=data, output=str(tmp_path / "out"), batch_size=8, holdout_fraction=0.3, epochs=2)
+    )
+    lines = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    trained = [line for line in lines if "sft/train_loss" in line]
+    assert [line["step"] for line in trained] == list(range(1, metrics["steps"] + 1))
+    assert trained[0]["optim/lr"] == pytest.approx(metrics["lr"])
+    assert trained[-1]["optim/lr"] < trained[0]["optim/lr"]
+    held_out = [line for line in lines if "sft/loss" in line]
+    assert [line["step"] for line in held_out] == [0, metrics["steps"]]
+    assert [line["sft/loss"] for line in held_out] == [metrics["sft/loss_before"], metrics["sft/loss"]]
+    assert all(name in METRICS for line in lines for name in line if name != "step")
+
+
+def test_history_adds_up_to_the_loss_over_all_steps(llama, data, tmp_path):
+    """One demonstration a step: the steps' losses, weighted by their tokens, are train_loss."""
+    metrics = run(SFTSettings(base=llama, data=data, output=str(tmp_path / "out"), batch_size=1, holdout_fraction=0.0))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    losses = [line["sft/train_loss"] for line in lines if "sft/train_loss" in line]
+    _, tokenizer = load_policy(llama, "--base")
+    examples = encode(tokenizer, read_demonstrations(data), 100).examples
+    order = list(StepSampler([len(one.ids) for one in examples], 1, 0))
+    tokens = [examples[index].learned for index in order]
+    assert sum(loss * count for loss, count in zip(losses, tokens, strict=True)) / sum(tokens) == pytest.approx(
+        metrics["train_loss"], abs=1e-9
+    )
