@@ -54,7 +54,7 @@ class Trainer:
         self.prompts = read_prompts(settings.prompts)
         judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
         gold = (
-            load_judge(settings.gold, "--gold", settings.batch_size, settings.function_timeout)
+            load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size)
             if settings.gold
             else None
         )
