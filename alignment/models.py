@@ -58,8 +58,8 @@ def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: An
 
 
 def load_weights(kind: Any, path: str, name: str, dtype: Dtype, **options: Any) -> Any:
-    """The model of an auto class `kind`. UserError for pickle, for code of the model's own, and where weights are
-    missing: transformers would fill them with random numbers."""
+    """The model of an auto class `kind`. UserError for pickle, for code of the model's own, for weights that are no
+    numbers, and for missing ones, which transformers would fill with random numbers."""
     refuse_pickle(path, name)
     with explained(path, name, "model"):
         model, report = kind.from_pretrained(
@@ -75,6 +75,10 @@ def load_weights(kind: Any, path: str, name: str, dtype: Dtype, **options: Any) 
         raise UserError(
             f"{name} {path}: lacks {len(lacking)} weights of its architecture ({lacking[0]}, ...); give the whole model"
         )
+    if kind is AutoModelForCausalLM and "score.weight" in report["unexpected_keys"]:
+        raise UserError(f"{name} {path}: is a reward model; give a policy, such as the one that it started from")
+    if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+        raise UserError(f"{name} {path}: holds weights that are NaN or infinite; train it again with a lower --lr")
     return model
 
 

@@ -203,7 +203,7 @@ def _ranking(value: dict[str, Any]) -> Ranking:
         raise ValueError(f"ranks holds {count} for {len(base.responses)} responses; it must hold one rank a response")
     for rank in ranks:
         if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
-            raise ValueError(f"rank {rank!r} must be a whole number from 1 (best), or null for not compared")
+            raise ValueError(f"rank {_kind(rank)} must be a whole number from 1 (best), or null for not compared")
     annotator, source = _optional(value, "annotator"), _optional(value, "source")
     return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group)
 

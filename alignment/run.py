@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import resource
 import shutil
 import sys
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError
 
 from alignment.config import Settings, asdict, changed
 from alignment.errors import UserError
@@ -188,14 +188,20 @@ def _told(output: str | Path, name: str = "--output") -> Iterator[None]:
     """What the system says when it cannot write, as one sentence."""
     try:
         yield
-    except ConnectionError:  # says nothing of the disk
-        raise
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, OSError) and error.errno is None:  # not from the system: a library's own
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
             raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
         advice = "make room or choose another place"
-        raise UserError(f"{name} {output}: cannot be written ({reason}); {advice}") from error
+        raise UserError(f"{name} {output}: cannot be written ({os.strerror(number)}); {advice}") from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """The number of the system's error about a file; safetensors and tokenizers, written in Rust, put it into their text."""
+    if isinstance(error, OSError):
+        return None if isinstance(error, ConnectionError) else error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def _umask() -> int:

@@ -26,7 +26,12 @@ def generate(model: Any, tokenizer: Any, prompts: list[list[int]], settings: Gen
     ids, mask = batch.input_ids[:, :-1], batch.attention_mask[:, :-1]  # without the one empty response place
     stops = stop_ids(tokenizer, unwrapped(model))
     with _only(unwrapped(model), _generation_config(settings, stops, padding_id(tokenizer))):
-        sequences = model.generate(input_ids=ids, attention_mask=mask.long())
+        try:
+            sequences = model.generate(input_ids=ids, attention_mask=mask.long())
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):
+                raise
+            raise UserError("the policy gives no probabilities: training diverged; lower --lr") from error
     responses = sequences[:, ids.shape[1] :]
     counts = first_stop_mask(responses, stops)
     return Tokens(sequences, torch.cat([mask, counts], dim=1), counts)

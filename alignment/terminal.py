@@ -42,13 +42,17 @@ class Stream:
 def streams() -> Iterator[Stream]:
     """The block prints through `Stream`s; yields that of stdout."""
     _reserve()
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    out, err = _stream(sys.stdout), _stream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             yield out
         finally:
             out.flush()
             err.flush()
+
+
+def _stream(stream: Any) -> Stream:
+    return stream if isinstance(stream, Stream) else Stream(stream)
 
 
 def _reserve() -> None:

@@ -1,0 +1,96 @@
+"""One line of the table, and the command lines that the lines change."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from alignment.cli import COMMANDS
+
+Files = dict[str, str | bytes | None]
+"""File name → what it holds; None: a folder."""
+
+GOOD = {
+    "sft": "--base policy --data demonstrations.jsonl --output out --threads 1",
+    "sample": "--policy policy --prompts prompts.jsonl --output out --max-new-tokens 4 --threads 1",
+    "rank": "--responses responses.jsonl --annotator opinions.py:length --output out --threads 1",
+    "reward": "--base policy --rankings rankings.jsonl --output out --threads 1",
+    "ppo": "--policy policy --prompts prompts.jsonl --reward opinions.py:length --output out --threads 1"
+    " --steps 1 --batch-size 4 --minibatch-size 4 --max-new-tokens 4",
+    "eval": "--policy policy --against policy --prompts prompts.jsonl --judge opinions.py:length --output out"
+    " --max-new-tokens 4 --threads 1",
+    "demo": "--workspace out",
+}
+"""For each command a line that works in a folder of `inputs.make_inputs`; a case adds to it, and the last word wins."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mistake. Example: `Case("empty file", "sft --data bad.jsonl", {"bad.jsonl": ""}, "--data bad.jsonl: holds no record")`.
+
+    line: the command and what is added to its good line; make: the files that the mistake needs, or a function that makes
+    them in the case's folder; phrases: what the one sentence must hold; around: what holds while the command runs."""
+
+    name: str
+    line: str
+    make: Files | Callable[[Path], object]
+    phrases: str | Sequence[str]
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+    code: int = 2
+    added: tuple[str, ...] = ()  # what lies in the folder afterwards that did not before
+    gone: tuple[str, ...] = ()  # what no longer does
+    child: Literal["", "closed", "pipe"] = ""  # run in a process of its own, with stdout so
+
+    @property
+    def command(self) -> str:
+        words = self.line.split()
+        return next(name for name in (" ".join(words[:2]), words[0]) if name in COMMANDS)
+
+    @property
+    def words(self) -> list[str]:
+        added = self.line.removeprefix(self.command)
+        return shlex.split(f"{GOOD[self.command]} {added}")
+
+    def prepare(self, folder: Path) -> None:
+        if callable(self.make):
+            self.make(folder)
+            return
+        for name, content in self.make.items():
+            path = folder / name
+            if content is None:
+                path.mkdir()
+            else:
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def check_sentence(self, sentence: str) -> None:
+        assert sentence.startswith(f"align {self.command}: "), sentence
+        for phrase in [self.phrases] if isinstance(self.phrases, str) else self.phrases:
+            assert phrase in sentence, sentence
+
+    def check_alone(self, stderr: str) -> None:
+        """Nothing but progress bars stands above the sentence."""
+        others = [line for line in stderr.splitlines()[:-1] if line.strip()]
+        assert all("|" in line and "/" in line for line in others), others
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """A signal in the middle of the work: it is sent once stderr or stdout shows the text `at`."""
+
+    line: str
+    at: str
+    number: signal.Signals
+    files: Files = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.number.name} in {self.line.split()[0]}"
+
+    @property
+    def case(self) -> Case:
+        return Case(self.name, self.line, self.files, "interrupted; nothing was written", code=130)

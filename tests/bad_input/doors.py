@@ -1,0 +1,81 @@
+"""Models, at every door: each setting that names a policy or a reward model."""
+
+from __future__ import annotations
+
+from bad_input import inputs
+from bad_input.case import Case
+
+DOORS = [
+    ("sft", "--base", ""),
+    ("sample", "--policy", ""),
+    ("reward", "--base", ""),
+    ("ppo", "--policy", ""),
+    ("eval", "--policy", ""),
+    ("eval", "--against", ""),
+]
+"""(command, the setting that names a policy, what goes before its path)."""
+
+SCORER_DOORS = [
+    ("ppo", "--reward none --reward-model", ""),
+    ("eval", "--judge", "reward-model:"),
+    ("eval", "--reward-model", ""),
+]
+"""Likewise for reward models."""
+
+
+def door_cases(
+    doors: list[tuple[str, str, str]], source: str, faults: list[tuple[str, inputs.Spoil, list[str]]]
+) -> list[Case]:
+    """Every fault at every door; each sentence names the setting and the model besides its own phrases."""
+    return [
+        Case(name, f"{command} {flag} {prefix}bad", inputs.spoiled(source, spoil), [flag.split()[-1], "bad", *phrases])
+        for command, flag, prefix in doors
+        for name, spoil, phrases in faults
+    ]
+
+
+CHECKED_EVERYWHERE: list[tuple[str, inputs.Spoil, list[str]]] = [
+    ("empty directory", inputs.emptied, []),
+    ("damaged config.json", inputs.damaged_config, ["cannot be loaded"]),
+    ("unknown architecture", inputs.unknown_architecture, ["cannot be loaded"]),
+    ("truncated safetensors", inputs.truncated, []),
+    ("pickled weights", inputs.pickled, ["its weights are pickled (.bin)", "`save_pretrained` writes safetensors"]),
+    ("no tokenizer", inputs.without_tokenizer, ["tokenizer"]),
+    ("tokenizer without EOS", inputs.without_eos, ["its tokenizer has no EOS token", "put the model's tokenizer files"]),
+    ("NaN weights", inputs.nan_weights, ["holds weights that are NaN or infinite"]),
+    ("a layer lost", inputs.a_layer_lost, ["lacks 9 weights of its architecture", "give the whole model"]),
+]  # fmt: skip
+
+POLICY_FAULTS: list[tuple[str, inputs.Spoil, list[str]]] = [
+    ("a file", inputs.a_file, ["is a file; give the directory of a model"]),
+    ("no weights", inputs.without_weights, ["cannot be loaded"]),
+    ("code of its own", inputs.own_code, ["cannot be loaded"]),
+    (
+        "adapter without its base",
+        inputs.an_adapter_without_base,
+        ["base of the adapter", "/gone/base: no such directory"],
+    ),
+    ("adapter that names no base", inputs.an_adapter_of_nothing, ["names no base model; merge it"]),
+    ("damaged adapter_config.json", inputs.a_damaged_adapter, ["adapter_config.json is damaged"]),
+    ("truncated adapter", inputs.a_truncated_adapter, ["its adapter cannot be loaded"]),
+    (
+        "pickled adapter",
+        inputs.a_pickled_adapter,
+        ["its weights are pickled (.bin)", "`save_pretrained` writes safetensors"],
+    ),
+]
+
+SCORER_FAULTS: list[tuple[str, inputs.Spoil, list[str]]] = [
+    ("no weights", inputs.without_weights, ["holds no safetensors", "`align reward`"]),
+    ("no head", inputs.without_head, ["its score head is missing", "train it with `align reward`"]),
+    ("num_labels 2", inputs.two_labels, ["its head gives 2 numbers; a reward model gives one (num_labels 1)"]),
+]
+
+MODELS = [
+    *door_cases(DOORS, "policy", CHECKED_EVERYWHERE + POLICY_FAULTS),
+    *door_cases(SCORER_DOORS, "reward-model", CHECKED_EVERYWHERE + SCORER_FAULTS),
+    *[Case("no such directory", f"{c} {flag} {prefix}./bad", {}, (f"{flag.split()[-1]}", "./bad: no such directory")) for c, flag, prefix in DOORS + SCORER_DOORS],
+    *[Case("no such Hub id", f"{c} {flag} nobody/none", {}, (f"{flag} nobody/none", "a Hub id that this machine can reach")) for c, flag, _ in DOORS],
+    Case("a policy as the reward model", "ppo --reward none --reward-model policy", {}, ("--reward-model policy", "score head is missing")),
+    Case("a reward model as the policy", "sample --policy reward-model", {}, ("--policy reward-model", "is a reward model")),
+]  # fmt: skip

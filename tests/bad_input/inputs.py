@@ -1,0 +1,234 @@
+"""The folder that a good command line works in, and ways to spoil a model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from models import tiny_model
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+OPINIONS = """
+import time
+
+def length(prompt, responses):
+    return [float(len(response)) for response in responses]
+
+def same(prompt, responses):
+    return [1.0 for _ in responses]
+
+def raises(prompt, responses):
+    raise RuntimeError("no\\nopinion")
+
+def leaves(prompt, responses):
+    raise SystemExit(3)
+
+def short(prompt, responses):
+    return [1.0] * (len(responses) - 1)
+
+def text(prompt, responses):
+    return ["good" for _ in responses]
+
+def nothing(prompt, responses):
+    return None
+
+def truth(prompt, responses):
+    return [True for _ in responses]
+
+def nan(prompt, responses):
+    return [float("nan") for _ in responses]
+
+def infinite(prompt, responses):
+    return [float("inf") for _ in responses]
+
+def enormous(prompt, responses):
+    return [1e300 for _ in responses]
+
+def hangs(prompt, responses):
+    time.sleep(60)
+
+def hangs_on(prompt, responses):
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:
+            pass
+
+def slow(prompt, responses):
+    time.sleep(0.1)
+    return [float(len(response)) for response in responses]
+
+number = 3
+"""
+
+
+def make_inputs(folder: Path) -> None:
+    """Models `policy` and `reward-model`, prompts, demonstrations, responses, rankings, opinions.py."""
+    from reward_model.model import new_scorer, save
+
+    policy = tiny_model("llama", folder / "policy")
+    (folder / "reward-model").mkdir()
+    save(new_scorer(policy, None), folder / "reward-model")
+    prompts = [f"Tom has {number} boats" for number in range(8)]
+    answers = [{"text": f" and {'a red kite ' * k}"} for k in range(3)]
+    write(folder / "prompts.jsonl", [{"prompt": prompt} for prompt in prompts])
+    write(folder / "demonstrations.jsonl", [{"prompt": prompt, "response": " at the river."} for prompt in prompts])
+    write(folder / "responses.jsonl", [{"prompt": prompt, "responses": answers} for prompt in prompts])
+    rankings = [{"prompt": prompt, "responses": answers, "ranks": [1, 2, 2]} for prompt in prompts]
+    write(folder / "rankings.jsonl", rankings)
+    (folder / "opinions.py").write_text(OPINIONS)
+
+
+def write(path: Path, records: list[dict]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def other_reward_model(folder: Path) -> None:
+    """`other`, a reward model with more tokens and other ids."""
+    from reward_model.model import new_scorer, save
+
+    policy = tiny_model("gpt2", folder / "other-policy", bos_is_eos=True)
+    (folder / "other").mkdir()
+    save(new_scorer(policy, None), folder / "other")
+
+
+Spoil = Callable[[Path], object]
+"""Takes a good model directory and breaks it."""
+
+
+def spoiled(source: str, spoil: Spoil) -> Callable[[Path], object]:
+    """`bad`, a copy of the model `source` that is then spoiled."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(folder / source, folder / "bad")
+        spoil(folder / "bad")
+
+    return make
+
+
+def emptied(model: Path) -> None:
+    for file in model.iterdir():
+        file.unlink()
+
+
+def a_file(model: Path) -> None:
+    shutil.rmtree(model)
+    model.write_text("weights")
+
+
+def absent(model: Path) -> None:
+    shutil.rmtree(model)
+
+
+def damaged_config(model: Path) -> None:
+    (model / "config.json").write_text('{"model_type": "llama", ')
+
+
+def unknown_architecture(model: Path) -> None:
+    edit(model / "config.json", model_type="no_such_model", architectures=["NoSuchModel"])
+
+
+def own_code(model: Path) -> None:
+    edit(
+        model / "config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine", "AutoModelForCausalLM": "mine.M"}
+    )
+    (model / "mine.py").write_text("raise SystemExit('this code ran')\n")
+
+
+def truncated(model: Path) -> None:
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def a_layer_lost(model: Path) -> None:
+    tensors = load_file(model / "model.safetensors")
+    save_file(
+        {k: v for k, v in tensors.items() if ".layers.1." not in k}, model / "model.safetensors", {"format": "pt"}
+    )
+
+
+def without_weights(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+
+
+def pickled(model: Path) -> None:
+    """A pickle that runs code when it is loaded."""
+    import torch
+
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+
+
+def without_tokenizer(model: Path) -> None:
+    for file in [*model.glob("tokenizer*"), *model.glob("special_tokens*")]:
+        file.unlink()
+
+
+def without_eos(model: Path) -> None:
+    edit(model / "tokenizer_config.json", eos_token=None)
+
+
+def without_head(model: Path) -> None:
+    tensors = load_file(model / "model.safetensors")
+    save_file(
+        {k: v for k, v in tensors.items() if not k.startswith("score")}, model / "model.safetensors", {"format": "pt"}
+    )
+
+
+def nan_weights(model: Path) -> None:
+    tensors = load_file(model / "model.safetensors")
+    save_file({k: v * float("nan") for k, v in tensors.items()}, model / "model.safetensors", {"format": "pt"})
+
+
+def two_labels(model: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    found = AutoModelForSequenceClassification.from_pretrained(model)
+    found.score = nn.Linear(found.score.in_features, 2, bias=False)
+    found.config.num_labels = 2
+    found.save_pretrained(model)
+
+
+def an_adapter(model: Path) -> None:
+    """An adapter of `policy` in its place."""
+    from alignment.models import add_lora, load_policy, save_model
+
+    policy, tokenizer = load_policy(str(model), "--policy")
+    emptied(model)
+    save_model(add_lora(policy, 2), tokenizer, model, str(model.parent / "policy"), model)
+
+
+def an_adapter_without_base(model: Path) -> None:
+    an_adapter(model)
+    edit(model / "adapter_config.json", base_model_name_or_path="/gone/base")
+
+
+def an_adapter_of_nothing(model: Path) -> None:
+    an_adapter(model)
+    edit(model / "adapter_config.json", base_model_name_or_path=None)
+
+
+def a_damaged_adapter(model: Path) -> None:
+    an_adapter(model)
+    (model / "adapter_config.json").write_text("{")
+
+
+def a_truncated_adapter(model: Path) -> None:
+    an_adapter(model)
+    weights = model / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def a_pickled_adapter(model: Path) -> None:
+    import torch
+
+    an_adapter(model)
+    torch.save(load_file(model / "adapter_model.safetensors"), model / "adapter_model.bin")
+    (model / "adapter_model.safetensors").unlink()
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -1,0 +1,98 @@
+"""Where the result goes, who reads what is printed, and who stops the run."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from alignment.run import RESULT_FILES
+from bad_input import conditions
+from bad_input.case import GOOD, Case, Interrupt
+
+FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD}
+FILE_OUTPUTS = ("sample", "rank")
+
+
+def locked_folder(folder: Path) -> None:
+    (folder / "locked").mkdir(mode=0o555)
+
+
+OUTPUTS = [
+    case
+    for command, name in FLAG.items()
+    for case in (
+        Case("output is a file", command, {"out": "mine"}, (f"{name} out: exists already; choose another", "or remove it first")),
+        Case("output is a folder", command, {"out": None}, f"{name} out: exists already; choose another"),
+        Case("output is a dangling link", command, lambda folder: (folder / "out").symlink_to("nowhere"), f"{name} out: exists already"),
+        Case("output below a file", f"{command} {name} file/out", {"file": "mine"}, (f"{name} file/out: cannot be written", "choose another place")),
+        Case("output in a locked folder", f"{command} {name} locked/out", locked_folder, f"{name} locked/out: cannot be written (Permission denied); make room", conditions.nobody),
+        Case("output in a new folder of a locked one", f"{command} {name} locked/new/out", locked_folder, f"{name} locked/new/out: cannot be written (Permission denied)", conditions.nobody),
+        Case("too long a name", f"{command} {name} {'x' * 300}", {}, (name, "cannot be written (File name too long)")),
+        Case("full disk", command, {}, (f"{name} out: cannot be written", "File too large", "make room or choose another place"), conditions.full_disk_in_the_demo if command == "demo" else conditions.full_disk),
+    )
+] + [
+    Case("metrics of another run beside it", "sample", {"out.metrics.json": "{}"}, "out.metrics.json: exists already"),
+    *[
+        Case("another run writes the same output", command, {}, "--output out: another run is writing it; wait for it, or choose another", conditions.another_file_run if command in FILE_OUTPUTS else conditions.another_run)
+        for command in GOOD
+        if command != "demo"
+    ],
+]  # fmt: skip
+
+
+def left_behind(folder: Path) -> None:
+    """What a run leaves that was killed by SIGKILL."""
+    (folder / ".out.partial" / "sub").mkdir(parents=True)
+    (folder / ".out.partial" / "sub" / "half").write_text("half")
+
+
+def made(command: str) -> tuple[str, ...]:
+    """What a run leaves in the folder."""
+    return ("out", *(f"out.{name}" for name in RESULT_FILES)) if command in FILE_OUTPUTS else ("out",)
+
+
+LEFT = (".out.partial", ".out.partial/sub", ".out.partial/sub/half")
+LOST = "stdout was closed, so not all was printed; the output is complete"
+
+COMPLETE = [
+    case
+    for command in GOOD
+    if command != "demo"  # takes minutes
+    for case in (
+        Case("nothing wrong", command, {}, (), code=0, added=made(command)),
+        Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),
+    )
+] + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
+"""Runs that leave their output."""
+
+UNREAD = [
+    Case("closed stdout", "rank --json", {}, LOST, added=made("rank"), child="closed"),
+    Case("a pipe whose reader has gone", "rank --json", {}, LOST, added=made("rank"), child="pipe"),
+    Case("a pipe whose reader has gone", "rank", {}, LOST, added=made("rank"), child="pipe"),
+]
+"""In processes of their own: up to the end of the interpreter, which flushes once more."""
+
+
+def long(count: int = 400) -> dict[str, str]:
+    return {
+        "many": "".join(
+            f'{{"prompt": "Tom has {n}", "response": " at the river.", "responses": ["a", "bb"]}}\n'
+            for n in range(count)
+        )
+    }
+
+
+SLOW = {
+    "sft": ("sft --epochs 10000", "sft  "),
+    "sample": ("sample --prompts many --batch-size 1 --max-new-tokens 100", "sampling"),
+    "rank": ("rank --responses many --annotator opinions.py:slow", "simulated annotator"),
+    "reward": ("reward --epochs 10000", "reward model"),
+    "ppo": ("ppo --steps 10000 --kl-max 1e9", "ppo  "),
+    "eval": ("eval --prompts many --batch-size 1 --max-new-tokens 100", "policy "),
+    "demo": ("demo", "few-shot prompt 1"),
+}
+"""Command → a line that takes long, and what stderr shows once its work has begun."""
+
+INTERRUPTS = [
+    Interrupt(line, at, number, long()) for line, at in SLOW.values() for number in (signal.SIGINT, signal.SIGTERM)
+]

@@ -1,0 +1,118 @@
+"""Files of records: what is no text, what is no JSON, what is no record."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from bad_input import conditions
+from bad_input.case import Case
+
+READERS = [
+    ("sft", "--data"),
+    ("sample", "--prompts"),
+    ("rank", "--responses"),
+    ("reward", "--rankings"),
+    ("reward", "--eval-rankings"),
+    ("ppo", "--prompts"),
+    ("eval", "--prompts"),
+]
+"""(command, the setting that names a JSONL file)."""
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x00"
+LINE = '{"prompt": "p", "response": "r", "responses": ["a", "b"], "ranks": [1, 2]}\n'
+"""A record that every reader takes."""
+
+
+def hundred_megabytes(folder: Path) -> None:
+    with open(folder / "bad", "wb") as file:
+        for _ in range(100):
+            file.write(b"x" * 2**20)
+
+
+def unreadable(folder: Path) -> None:
+    (folder / "bad").write_text(LINE)
+    (folder / "bad").chmod(0)
+    folder.chmod(0o777)  # the output could be written
+
+
+FILES = [
+    case
+    for command, name in READERS
+    for case in (
+        Case("missing file", f"{command} {name} bad", {}, f"{name} bad: no such file; give a JSONL file"),
+        Case("empty file", f"{command} {name} bad", {"bad": ""}, f"{name} bad: holds no record"),
+        Case("blank lines", f"{command} {name} bad", {"bad": "\n \n"}, f"{name} bad: holds no record"),
+        Case("a directory", f"{command} {name} bad", {"bad": None}, f"{name} bad: cannot be read (Is a directory)"),
+        Case("unreadable", f"{command} {name} bad", unreadable, (f"{name} bad: cannot be read (Permission denied)",), conditions.nobody),
+        Case("a picture", f"{command} {name} bad", {"bad": PNG}, (f"{name} bad", "is not UTF-8 text", "save it as UTF-8")),
+        Case("binary", f"{command} {name} bad", {"bad": b"PAR1\x15\x00\x15\x10"}, f"{name} bad: is a binary file; give UTF-8 text"),
+        Case("gzip", f"{command} {name} bad", {"bad": gzip.compress(LINE.encode())}, f"{name} bad: is compressed by gzip; unpack it"),
+        Case("UTF-16", f"{command} {name} bad", {"bad": LINE.encode("utf-16")}, f"{name} bad: is UTF-16 text; save it as UTF-8"),
+        Case("Latin-1", f"{command} {name} bad", {"bad": LINE.encode() + b'{"prompt": "\xfc"}\n'}, (f"{name} bad, line 2: is not UTF-8 text", "at byte 13")),
+        Case("malformed line", f"{command} {name} bad", {"bad": LINE + '{"prompt": "p",\n'}, (f"{name} bad, line 2: is not JSON", "one JSON object a line")),
+        Case("a list", f"{command} {name} bad", {"bad": LINE + "[1]\n"}, f"{name} bad, line 2: holds a list; each line must hold one JSON object"),
+        Case("deep nesting", f"{command} {name} bad", {"bad": LINE + "[" * 100_000}, f"{name} bad, line 2: its lists or objects are nested too deeply"),
+        Case("number as a prompt", f"{command} {name} bad", {"bad": LINE.replace('"p"', "7")}, (f"{name} bad, line 1: prompt is 7", "must be text")),
+        Case("NaN", f"{command} {name} bad", {"bad": LINE.replace('"p"', "NaN")}, f"{name} bad, line 1: holds NaN, which is not JSON"),
+    )
+] + [Case("a line of 100 MB", "rank --responses bad", hundred_megabytes, "--responses bad, line 1: is longer than 32 MiB", conditions.little_memory)]  # fmt: skip
+
+
+def one(**changes: object) -> dict[str, str]:
+    """`bad`, one record of two responses; None leaves a field out."""
+    record = {"prompt": "p", "responses": ["a", "b"], "ranks": [1, 2], **changes}
+    return {"bad": json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"}
+
+
+CHAT = [{"role": "user", "content": "Hello"}]
+LONG = "Where is the boat? " * 60
+DEMONSTRATION = {"bad": '{"prompt": "p", "response": "r"}\n'}
+
+RECORDS = [
+    Case("true as a response", "sft --data bad", {"bad": '{"prompt": "p", "response": true}'}, "line 1: response is true; it must be text"),
+    Case("null as a response", "sft --data bad", {"bad": '{"prompt": "p", "response": null}'}, "line 1: response is null; it must be text"),
+    Case("an empty response", "sft --data bad", {"bad": '{"prompt": "p", "response": " "}'}, "line 1: response is empty"),
+    Case("no message of the assistant", "sft --data bad", {"bad": json.dumps({"messages": CHAT})}, "ends with an assistant message"),
+    Case("a message without content", "sample --prompts bad", {"bad": '{"prompt": [{"role": "user"}]}'}, "must have role and content"),
+    Case("half a surrogate pair", "sample --prompts bad", {"bad": r'{"prompt": "\ud83d"}'}, "half of a surrogate pair"),
+    Case("true as one of the responses", "rank --responses bad", one(responses=["a", True]), "a response is true; it must be an object with text"),
+    Case("K = 1", "rank --responses bad", one(responses=["a"]), "responses holds 1; a ranking needs a list of at least 2"),
+    Case("K = 1", "reward --rankings bad", one(responses=["a"], ranks=[1]), "responses holds 1; a ranking needs a list of at least 2"),
+    Case("all ties", "reward --rankings bad", one(ranks=[1, 1]), ("--rankings bad: holds no ranking with a strict pair", "unequal ranks")),
+    Case("nulls only", "reward --rankings bad", one(ranks=[None, None]), ("--rankings bad: holds no ranking with a strict pair", "unequal ranks")),
+    Case("held out: all ties", "reward --eval-rankings bad", one(ranks=[1, 1]), ("--eval-rankings bad: holds no ranking with a strict pair",)),
+    Case("one ranking alone", "reward --rankings bad", one(), ("--rankings bad", "at least 2 prompts")),
+    Case("rank 0", "reward --rankings bad", one(ranks=[0, 1]), "rank 0 must be a whole number from 1 (best)"),
+    Case("true as a rank", "reward --rankings bad", one(ranks=[True, 2]), "rank true must be a whole number from 1 (best)"),
+    Case("rank NaN", "reward --rankings bad", one(ranks=[float("nan"), 2]), "holds NaN, which is not JSON; write a finite number or null"),
+    Case("rank infinity", "reward --rankings bad", one(ranks=[float("inf"), 2]), "holds Infinity, which is not JSON"),
+    Case("rank 1e999", "reward --rankings bad", {"bad": LINE.replace("[1,", "[1e999,")}, "rank inf must be a whole number"),
+    Case("one rank for two responses", "reward --rankings bad", one(ranks=[1]), "ranks holds 1 for 2 responses"),
+    Case("one of two files is missing", "reward --rankings rankings.jsonl,bad", {}, "--rankings bad: no such file"),
+    Case("demonstrations as rankings", "reward --rankings bad", DEMONSTRATION, ("responses is missing", "looks like a demonstration, which --data of `align sft` takes")),
+    Case("responses as rankings", "reward --rankings bad", one(ranks=None), ("ranks is missing", "looks like responses, which --responses of `align rank` takes")),
+    Case("demonstrations as responses", "rank --responses bad", DEMONSTRATION, ("responses is missing", "looks like a demonstration")),
+    Case("rankings as demonstrations", "sft --data bad", one(), ("must have prompt and response", "looks like a ranking, which --rankings of `align reward` takes")),
+    Case("prompts as demonstrations", "sft --data prompts.jsonl", {}, ("must have prompt and response", "looks like a prompt, which --prompts of `align sample` takes")),
+    *[
+        Case("chat without a template", f"{command} {name} bad", {"bad": json.dumps({"prompt": CHAT, "response": "r", "responses": ["a", "b"], "ranks": [1, 2]})}, ("the tokenizer of", "has no chat template", "give prompts as text"))
+        for command, name in READERS
+        if (command, name) not in (("rank", "--responses"), ("reward", "--rankings"))
+    ],
+    *[
+        Case("prompt longer than the context", f"{command} {name} bad", {"bad": json.dumps({"prompt": LONG, "response": "r"})}, phrases)
+        for command, name, phrases in (
+            ("sft", "--data", ("every prompt fills the 128 tokens", "give shorter prompts")),
+            ("sample", "--prompts", ("prompt 1", "context of 128", "shorten the prompt")),
+            ("ppo", "--prompts", ("prompt 1", "context of 128", "shorten the prompt")),
+            ("eval", "--prompts", ("prompt 1", "context of 128", "shorten the prompt")),
+        )
+    ],
+    Case("no room for the response", "sample --max-new-tokens 128", {}, ("prompt 1", "--max-new-tokens 128", "context of 128")),
+    Case("prefix longer than the context", "eval --against-prefix bad", {"bad": LONG}, ("--against policy", "context of 128")),
+    Case("a prefix before chat", "eval --policy-prefix bad --prompts chat", {"bad": "x", "chat": json.dumps({"prompt": CHAT})}, ("--policy policy", "a prefix goes before text")),
+    Case("a prefix that is missing", "eval --policy-prefix bad", {}, "--policy-prefix bad: no such file; give a text file"),
+    Case("a prefix in UTF-16", "eval --policy-prefix bad", {"bad": "x".encode("utf-16")}, "--policy-prefix bad: is UTF-16 text"),
+]  # fmt: skip

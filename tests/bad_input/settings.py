@@ -1,0 +1,53 @@
+"""Settings: on the command line and in --config FILE.yaml."""
+
+from __future__ import annotations
+
+from bad_input import conditions
+from bad_input.case import GOOD, Case
+
+SETTINGS = [
+    case
+    for command in GOOD
+    for case in (
+        Case("unknown setting", f"{command} --seeed 1", {}, ("unknown setting '--seeed'", "did you mean '--seed'?")),
+        Case("text for a number", f"{command} --seed one", {}, "--seed is 'one'; it must be a whole number"),
+        Case("a fraction for a whole number", f"{command} --seed 1.5", {}, "--seed is '1.5'; it must be a whole number"),
+        Case("negative seed", f"{command} --seed -1", {}, "--seed is -1; it must be a whole number at least 0"),
+        Case("enormous seed", f"{command} --seed 1e30", {}, ("--seed is 1", "at most 4294967295")),
+        Case("no threads", f"{command} --threads 0", {}, "--threads is 0; it must be a whole number at least 1"),
+        Case("unknown key in YAML", f"{command} --config bad", {"bad": "sede: 1\n"}, ("--config bad: unknown setting 'sede'", "did you mean 'seed'?")),
+        Case("broken YAML", f"{command} --config bad", {"bad": "seed: [1\n"}, ("--config bad: is not YAML", "`name: value`")),
+        Case("a list as YAML", f"{command} --config bad", {"bad": "- 1\n"}, "--config bad: holds a list; it must hold `name: value` lines"),
+        Case("a list for a number in YAML", f"{command} --config bad", {"bad": "seed: [1]\n"}, "--seed is [1]; it must be a whole number"),
+        Case("no YAML file", f"{command} --config bad", {}, "--config bad: no such file; give a YAML file of settings"),
+        Case("YAML that runs code", f"{command} --config bad", {"bad": "seed: !!python/object/apply:os.getpid []\n"}, "--config bad: is not YAML"),
+        Case("a setting without its value", f"{command} --seed", {}, ("--seed", "expected one argument")),
+    )
+] + [
+    Case("YAML in UTF-16", "sft --config bad", {"bad": "seed: 1\n".encode("utf-16")}, "--config bad: is UTF-16 text; save it as UTF-8"),
+    Case("a word that is no choice", "sft --dtype float64", {}, "--dtype is 'float64'; it must be one of float32, bfloat16"),
+    Case("top-p 0", "sample --top-p 0", {}, "--top-p is 0.0; it must be a number above 0.0 and at most 1.0"),
+    Case("temperature NaN", "sample --temperature nan", {}, "--temperature is nan; it must be a number above 0.0"),
+    Case("infinite learning rate", "sft --lr inf", {}, "--lr is inf; it must be a number"),
+    Case("flips of a half", "rank --flip-probability .5", {}, "--flip-probability is 0.5; it must be below 0.5"),
+    Case("minibatch that does not divide", "ppo --batch-size 4 --minibatch-size 3", {}, "--minibatch-size is 3; it must divide --batch-size (4), for example 2"),
+    Case("minibatch above the batch", "ppo --batch-size 4 --minibatch-size 8", {}, "--minibatch-size is 8; it must divide --batch-size (4), for example 4"),
+    Case("microbatch above the minibatch", "ppo --microbatch-size 5", {}, "--microbatch-size is 5; it must be at most --minibatch-size (4)"),
+    Case("microbatch above the batch", "reward --microbatch-size 9", {}, "--microbatch-size is 9; it must be at most --batch-size (8)"),
+    Case("4 bits without LoRA", "sft --load-in-4bit", {}, ("--load-in-4bit needs adapters", "--lora-rank is 0")),
+    Case("4 bits not installed", "sft --load-in-4bit --lora-rank 2", {}, "`pip install bitsandbytes`", conditions.not_installed("bitsandbytes")),
+    Case("max-length above the context", "reward --max-length 4000", {}, ("--max-length is 4000", "reads at most 128 tokens")),
+    Case("no reward at all", "ppo --reward none", {}, "--reward-model and --reward: none of them given; give exactly one"),
+    Case("both rewards", "ppo --reward-model reward-model", {}, "--reward-model and --reward: both given; give exactly one"),
+    Case("empty best-of", "eval --best-of ''", {}, "--best-of is ''; it must be whole numbers from 1, for example 4,16,64"),
+    Case("best-of of words", "eval --best-of four", {}, "--best-of is 'four'; it must be whole numbers from 1"),
+    Case("timeout of 0", "rank --function-timeout 0", {}, "--function-timeout is 0.0; it must be a number above 0.0, or 'off'"),
+    *[
+        Case("tracker not installed", f"{command} --report-to wandb", {}, ("--report-to", "wandb", "not installed", "`pip install wandb`"), conditions.not_installed("wandb"))
+        for command in ("sft", "reward", "ppo")
+    ],
+    *[
+        Case("the learning rate diverges", f"{command} --lr 1e30{more}", {}, ("diverged", "--lr"))
+        for command, more in (("sft", " --epochs 3"), ("reward", ""), ("ppo", " --steps 3"))
+    ],
+]  # fmt: skip
