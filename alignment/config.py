@@ -250,7 +250,9 @@ def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
-        reason = " ".join(str(error).split())
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}" if mark else ""
+        reason = f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"
         raise UserError(f"--config {path}: is not YAML ({reason}); write one `name: value` a line") from error
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
@@ -327,5 +329,8 @@ def _check_bounds(about: Any, name: str, value: float, article: str, word: str) 
         + [f"at most {high}"] * (high is not None)
     )
     inside = (low is None or value >= low) and (above is None or value > above) and (high is None or value <= high)
-    if not math.isfinite(value) or not inside:
-        raise UserError(f"{name} is {value}; it must be {article} {' and '.join(bounds) or 'that is finite'}{word}")
+    if not math.isfinite(value):
+        article = "a finite number"
+    elif inside:
+        return
+    raise UserError(f"{name} is {value}; it must be {' '.join([article, ' and '.join(bounds)]).strip()}{word}")

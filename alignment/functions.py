@@ -59,7 +59,7 @@ def _scores(
         ) from None
     except (Exception, SystemExit) as error:
         raise UserError(
-            f"{who} raised {type(error).__name__}: {_one_line(error)} (prompt: {prompt[:60]!r}); it must return one number a response"
+            f"{who} raised {_one_line(error)} (prompt: {prompt[:60]!r}); it must return one number a response"
         ) from error
     if scores is None:
         raise UserError(f"{who} returned {returned!r}; it must return a list of one number a response")
@@ -106,7 +106,8 @@ def _is_finite(value: Any) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _module(module_name: str, reference: str, name: str) -> ModuleType:
@@ -118,7 +119,7 @@ def _module(module_name: str, reference: str, name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise UserError(
-            f"{name} {reference}: {module_name} cannot be imported ({type(error).__name__}: {_one_line(error)}); "
+            f"{name} {reference}: {module_name} cannot be imported ({_one_line(error)}); "
             "run from the folder that holds it, or install it"
         ) from error
 

@@ -198,6 +198,10 @@ def explained(path: str, name: str, what: str) -> Iterator[None]:
     if Path(path).is_file():
         raise UserError(f"{name} {path}: is a file; give the directory of a model, or a Hub id")
     local = Path(path).is_dir()
+    if local and not any((Path(path) / file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise UserError(
+            f"{name} {path}: is no model, for it holds no config.json; give the directory of a model, or a Hub id"
+        )
     if not local and (path.startswith((".", "/", "~")) or path.count("/") > 1):
         raise UserError(f"{name} {path}: no such directory; give the directory of a model, or a Hub id")
     try:
@@ -205,8 +209,12 @@ def explained(path: str, name: str, what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # whatever its libraries raise at a damaged file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().splitlines()[0].rstrip(" .") if str(error).strip() else type(error).__name__
+        if reason.endswith(":"):  # transformers' list of what it looked for, which is empty
+            reason = f"no {what} files that it can be made from"
         advice = (
-            "put its files there" if local else "give the directory of a model, or a Hub id that this machine can reach"
+            "see that its files are all there and whole"
+            if local
+            else "give the directory of a model, or a Hub id that this machine can reach"
         )
         raise UserError(f"{name} {path}: its {what} cannot be loaded ({reason}); {advice}") from error

@@ -121,14 +121,15 @@ def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]
 
 def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
     try:
-        value = json.loads(line, parse_constant=_no_constant)
+        value = json.loads(line.rstrip(), parse_constant=_no_constant)
         if not isinstance(value, dict):
             raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
         if "\\ud" in line.lower():
             _no_half_characters(value)
         return parse(value)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: is not JSON ({error}); write one JSON object a line") from None
+        reason = f"{error.msg} at character {error.colno}"
+        raise UserError(f"{where}: is not JSON ({reason}); write one JSON object a line") from None
     except RecursionError:
         raise UserError(f"{where}: its lists or objects are nested too deeply; write one flat JSON object") from None
     except ValueError as error:
@@ -203,7 +204,7 @@ def _ranking(value: dict[str, Any]) -> Ranking:
         raise ValueError(f"ranks holds {count} for {len(base.responses)} responses; it must hold one rank a response")
     for rank in ranks:
         if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
-            raise ValueError(f"rank {_kind(rank)} must be a whole number from 1 (best), or null for not compared")
+            raise ValueError(f"rank {json.dumps(rank)} must be a whole number from 1 (best), or null for not compared")
     annotator, source = _optional(value, "annotator"), _optional(value, "source")
     return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -174,6 +175,8 @@ def _locked(lock: int, partial: Path) -> bool:
 def _parents(final: Path) -> Iterator[Path]:
     """Makes the folders above; those that nothing was put into are gone again afterwards."""
     made = [folder for folder in final.parents if not folder.exists()]
+    if not final.parents[len(made)].is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield final
@@ -192,7 +195,8 @@ def _told(output: str | Path, name: str = "--output") -> Iterator[None]:
         number = _system_error(error)
         if number is None:
             raise
-        advice = "make room or choose another place"
+        full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = f"{'make room or ' if full else ''}choose another place"
         raise UserError(f"{name} {output}: cannot be written ({os.strerror(number)}); {advice}") from error
 
 

@@ -158,8 +158,8 @@ def test_bad_demonstrations(tmp_path, line, phrase):
         ({"a": 1}, "ranks holds an object for 2 responses"),
         ([0, 1], "rank 0 must be a whole number from 1"),
         ([1.5, 2], "rank 1.5"),
-        ([True, 2], "rank True"),
-        (["1", 2], "rank '1'"),
+        ([True, 2], "rank true"),
+        (["1", 2], 'rank "1"'),
     ],
 )
 def test_ranks_must_fit(tmp_path, ranks, phrase):

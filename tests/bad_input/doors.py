@@ -35,7 +35,7 @@ def door_cases(
 
 
 CHECKED_EVERYWHERE: list[tuple[str, inputs.Spoil, list[str]]] = [
-    ("empty directory", inputs.emptied, []),
+    ("empty directory", inputs.emptied, ["holds no"]),
     ("damaged config.json", inputs.damaged_config, ["cannot be loaded"]),
     ("unknown architecture", inputs.unknown_architecture, ["cannot be loaded"]),
     ("truncated safetensors", inputs.truncated, []),
