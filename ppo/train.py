@@ -185,7 +185,7 @@ def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[st
     mask, kl = rollout.tokens.response_mask, rollout.kl
     k3 = kl_estimates(rollout.logprobs - rollout.ref_logprobs)[2].masked_fill(~mask, 0.0)
     lengths = mask.sum(1).double()
-    unexplained = masked_variance(rollout.returns - rollout.values, mask) / masked_variance(rollout.returns, mask)
+    unexplained, variance = (masked_variance(x, mask) for x in (rollout.returns - rollout.values, rollout.returns))
     return {
         "objective/score": float(rollout.scores.mean()),
         **({} if rollout.gold is None else {"objective/gold": float(rollout.gold.mean())}),
@@ -194,7 +194,7 @@ def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[st
         "objective/kl_coef": settings.kl_coef,
         "objective/entropy": float(masked_mean(rollout.entropy, mask)),
         "objective/rlhf_reward": float((rollout.normalized - settings.kl_coef * kl).mean()),
-        "value/explained_variance": float(1.0 - unexplained),
+        "value/explained_variance": float(1.0 - unexplained / variance) if variance > 0 else 0.0,
         "rollout/response_tokens": float(lengths.mean()),
         "rollout/eos_fraction": float((lengths < settings.max_new_tokens).double().mean()),
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from alignment.cli import COMMANDS
+from alignment.run import RESULT_FILES
 
 Files = dict[str, str | bytes | None]
 """File name → what it holds; None: a folder."""
@@ -27,6 +28,15 @@ GOOD = {
     "demo": "--workspace out",
 }
 """For each command a line that works in a folder of `inputs.make_inputs`; a case adds to it, and the last word wins."""
+
+
+FILE_OUTPUTS = ("sample", "rank")
+"""Commands whose output is a file, with what else they leave beside it."""
+
+
+def made(command: str) -> tuple[str, ...]:
+    """What a run leaves in the folder."""
+    return ("out", *(f"out.{name}" for name in RESULT_FILES)) if command in FILE_OUTPUTS else ("out",)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,13 @@ def no_stdout() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def hub_cache() -> Iterator[None]:
+    """The folder `hub` is what was downloaded from the Hub."""
+    with mock.patch("huggingface_hub.constants.HF_HUB_CACHE", os.path.abspath("hub")):
+        yield
+
+
 def not_installed(*packages: str) -> Callable[[], AbstractContextManager[object]]:
     return lambda: mock.patch.dict(sys.modules, dict.fromkeys(packages))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bad_input import inputs
-from bad_input.case import Case
+from bad_input import conditions, inputs
+from bad_input.case import Case, made
 
 DOORS = [
     ("sft", "--base", ""),
@@ -76,6 +76,9 @@ MODELS = [
     *door_cases(SCORER_DOORS, "reward-model", CHECKED_EVERYWHERE + SCORER_FAULTS),
     *[Case("no such directory", f"{c} {flag} {prefix}./bad", {}, (f"{flag.split()[-1]}", "./bad: no such directory")) for c, flag, prefix in DOORS + SCORER_DOORS],
     *[Case("no such Hub id", f"{c} {flag} nobody/none", {}, (f"{flag} nobody/none", "a Hub id that this machine can reach")) for c, flag, _ in DOORS],
+    *[Case("pickled weights on the Hub", f"{c} {flag} team/bad", inputs.downloaded(inputs.pickled), (f"{flag} team/bad: its model cannot be loaded", "safetensors"), conditions.hub_cache) for c, flag, _ in DOORS],
+    *[Case("pickled adapter on the Hub", f"{c} {flag} team/bad", inputs.downloaded(inputs.a_pickled_adapter), (f"{flag} team/bad: its weights are pickled (.bin)",), conditions.hub_cache) for c, flag, _ in DOORS],
+    Case("a good model on the Hub", "sample --policy team/bad", inputs.downloaded(inputs.unspoiled), (), conditions.hub_cache, code=0, added=made("sample")),
     Case("a policy as the reward model", "ppo --reward none --reward-model policy", {}, ("--reward-model policy", "score head is missing")),
     Case("a reward model as the policy", "sample --policy reward-model", {}, ("--policy reward-model", "is a reward model")),
 ]  # fmt: skip

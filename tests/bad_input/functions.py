@@ -5,7 +5,7 @@ from __future__ import annotations
 from bad_input import inputs
 from bad_input.case import Case
 
-CALLERS = [("rank", "--annotator"), ("ppo", "--reward"), ("eval", "--judge")]
+CALLERS = [("rank", "--annotator"), ("ppo", "--reward"), ("ppo", "--gold"), ("eval", "--judge")]
 """(command, the setting that names a function)."""
 
 FUNCTIONS = [
@@ -34,6 +34,7 @@ FUNCTIONS = [
 ] + [
     Case("same score for all", "rank --annotator opinions.py:same", {}, ("--annotator opinions.py:same", "same score", "nothing to rank")),
     Case("same score for all", "ppo --reward opinions.py:same", {}, ("the reward is 1 for each of 8 responses", "must tell responses apart")),
+    Case("same score for all, as it is", "ppo --reward opinions.py:same --no-normalize-scores --kl-coef 0 --lam 1", {}, (), code=0, added=("out",)),
     Case("a judge with another tokenizer", "eval --judge reward-model:other", inputs.other_reward_model, (), code=0, added=("out",)),
     Case("a reward model with another tokenizer", "ppo --reward none --reward-model other", inputs.other_reward_model, (), code=0, added=("out",)),
 ]  # fmt: skip

@@ -109,6 +109,24 @@ def spoiled(source: str, spoil: Spoil) -> Callable[[Path], object]:
     return make
 
 
+def downloaded(spoil: Spoil) -> Callable[[Path], object]:
+    """`team/bad`, a Hub id whose files lie in the cache folder `hub`: a copy of `policy` that is then spoiled."""
+
+    def make(folder: Path) -> None:
+        spoiled("policy", spoil)(folder)
+        repository = folder / "hub" / "models--team--bad"
+        (repository / "snapshots").mkdir(parents=True)
+        (folder / "bad").rename(repository / "snapshots" / "1")
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text("1")
+
+    return make
+
+
+def unspoiled(model: Path) -> None:
+    pass
+
+
 def emptied(model: Path) -> None:
     for file in model.iterdir():
         file.unlink()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from alignment.run import RESULT_FILES
 from bad_input import conditions
-from bad_input.case import GOOD, Case, Interrupt
+from bad_input.case import FILE_OUTPUTS, GOOD, Case, Interrupt, made
 
 FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD}
-FILE_OUTPUTS = ("sample", "rank")
 
 
 def locked_folder(folder: Path) -> None:
@@ -44,11 +42,6 @@ def left_behind(folder: Path) -> None:
     """What a run leaves that was killed by SIGKILL."""
     (folder / ".out.partial" / "sub").mkdir(parents=True)
     (folder / ".out.partial" / "sub" / "half").write_text("half")
-
-
-def made(command: str) -> tuple[str, ...]:
-    """What a run leaves in the folder."""
-    return ("out", *(f"out.{name}" for name in RESULT_FILES)) if command in FILE_OUTPUTS else ("out",)
 
 
 LEFT = (".out.partial", ".out.partial/sub", ".out.partial/sub/half")
@@ -95,4 +88,4 @@ SLOW = {
 
 INTERRUPTS = [
     Interrupt(line, at, number, long()) for line, at in SLOW.values() for number in (signal.SIGINT, signal.SIGTERM)
-]
+] + [Interrupt(*SLOW["rank"], signal.SIGHUP, long())]

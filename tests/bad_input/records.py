@@ -6,7 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
-from bad_input import conditions
+from bad_input import conditions, inputs
 from bad_input.case import Case
 
 READERS = [
@@ -66,6 +66,12 @@ def one(**changes: object) -> dict[str, str]:
     return {"bad": json.dumps({name: value for name, value in record.items() if value is not None}) + "\n"}
 
 
+def strict_template(folder: Path) -> None:
+    (folder / "chat").write_text(json.dumps({"prompt": CHAT}))
+    template = "{{ raise_exception('roles must alternate') }}"
+    inputs.spoiled("policy", lambda model: inputs.edit(model / "tokenizer_config.json", chat_template=template))(folder)
+
+
 CHAT = [{"role": "user", "content": "Hello"}]
 LONG = "Where is the boat? " * 60
 DEMONSTRATION = {"bad": '{"prompt": "p", "response": "r"}\n'}
@@ -110,6 +116,7 @@ RECORDS = [
             ("eval", "--prompts", ("prompt 1", "context of 128", "shorten the prompt")),
         )
     ],
+    Case("a chat template that refuses", "sample --policy bad --prompts chat", strict_template, ("the chat template of bad does not take", "(roles must alternate)", "['user']")),
     Case("no room for the response", "sample --max-new-tokens 128", {}, ("prompt 1", "--max-new-tokens 128", "context of 128")),
     Case("prefix longer than the context", "eval --against-prefix bad", {"bad": LONG}, ("--against policy", "context of 128")),
     Case("a prefix before chat", "eval --policy-prefix bad --prompts chat", {"bad": "x", "chat": json.dumps({"prompt": CHAT})}, ("--policy policy", "a prefix goes before text")),

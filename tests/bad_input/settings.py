@@ -41,6 +41,8 @@ SETTINGS = [
     Case("both rewards", "ppo --reward-model reward-model", {}, "--reward-model and --reward: both given; give exactly one"),
     Case("empty best-of", "eval --best-of ''", {}, "--best-of is ''; it must be whole numbers from 1, for example 4,16,64"),
     Case("best-of of words", "eval --best-of four", {}, "--best-of is 'four'; it must be whole numbers from 1"),
+    *[Case("seeds 0", f"{command} --seeds 0", {}, "--seeds is '0'; it must be a whole number of at least 1") for command in ("sft", "reward", "ppo", "eval")],
+    Case("seeds for a command that takes none", "rank --seeds 2", {}, "unknown setting '--seeds'"),
     Case("timeout of 0", "rank --function-timeout 0", {}, "--function-timeout is 0.0; it must be a number above 0.0, or 'off'"),
     *[
         Case("tracker not installed", f"{command} --report-to wandb", {}, ("--report-to", "wandb", "not installed", "`pip install wandb`"), conditions.not_installed("wandb"))
