@@ -1,0 +1,287 @@
+"""What the user names → rows: JSON and JSONL (also gzipped), CSV, Parquet, a directory of them, or a Hub dataset."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import warnings
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment.errors import UserError
+from alignment.formats.format import WHO, Place, Row
+from alignment.records import described
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+SPLITS = ("train", "validation", "valid", "dev", "test")
+"""Words in a file's name that say which split it is (datasets' own convention)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row that could not be read, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to read. name: a file, a directory or a Hub id. split, subset: of a directory or Hub dataset, None: the only one.
+    encoding, delimiter: of text files."""
+
+    name: str
+    split: str | None = None
+    subset: str | None = None
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+
+
+def read_rows(source: Source) -> list[tuple[Place, Row | Fault]]:
+    """(place, row) of everything; values that are missing (null, NaN, absent) are left out of the rows."""
+    path = Path(source.name)
+    if path.is_dir():
+        rows = list(_directory(path, source))
+    elif path.exists() or path.suffix.lower() in (*SUFFIXES, ".gz") or not _is_hub_id(source.name):
+        rows = list(_file(path, source))
+    else:
+        rows = list(_from_hub(source))
+    if not rows:
+        raise UserError(f"SOURCE {source.name}: holds no record")
+    return [(place, row if isinstance(row, Fault) else _present(row)) for place, row in rows]
+
+
+def _file(path: Path, source: Source) -> Iterator[tuple[Place, Any]]:
+    kind = (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
+    if kind == ".parquet":
+        return _parquet(path)
+    return _csv(path, source) if kind in (".csv", ".tsv") else _json(path, source)
+
+
+def _directory(path: Path, source: Source) -> Iterator[tuple[Place, Any]]:
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        yield from _from_disk(path, source)
+        return
+    files = sorted(file for file in path.rglob("*") if _data_suffix(file) in SUFFIXES and file.is_file())
+    splits = {file: next((word for word in SPLITS if _has_word(file, word)), None) for file in files}
+    if source.split is not None:
+        files = [file for file in files if _has_word(file, source.split)]
+    elif len({split for split in splits.values() if split}) > 1:
+        raise _which_split(source, sorted({split for split in splits.values() if split}))
+    if not files:
+        what = f" of the split {source.split}" if source.split else ""
+        raise UserError(f"SOURCE {path}: holds no data file{what}; known are {', '.join(SUFFIXES)}, plain or .gz")
+    for file in files:
+        for place, row in _file(file, source):
+            yield f"{file.relative_to(path)}, {place}", row
+
+
+def _data_suffix(file: Path) -> str:
+    return (file.with_suffix("") if file.suffix == ".gz" else file).suffix.lower()
+
+
+def _has_word(file: Path, word: str) -> bool:
+    return re.search(rf"(^|[^a-z]){re.escape(word.lower())}([^a-z]|$)", file.name.lower()) is not None
+
+
+def _which_split(source: Source, splits: list[str]) -> UserError:
+    return UserError(
+        f"SOURCE {source.name}: holds the splits {', '.join(splits)}; say which with --split, for example --split {splits[0]}"
+    )
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except FileNotFoundError:
+        raise UserError(f"SOURCE {path}: no such file; give a file, a directory or a Hub dataset id") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"SOURCE {path}: cannot be read ({error}); give a file or a directory of data") from None
+
+
+def _text(path: Path, source: Source) -> str:
+    content = _bytes(path)
+    encoding = "utf-8-sig" if source.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else source.encoding
+    hint = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:64] else "Latin-1"
+    try:
+        text = content.decode(encoding)
+    except LookupError:
+        raise UserError(
+            f"--encoding is {source.encoding!r}; it must be one Python knows, for example latin-1"
+        ) from None
+    except UnicodeError as error:
+        raise UserError(
+            f"SOURCE {path}: is not {source.encoding} text ({error}); save it as UTF-8, or name its encoding: "
+            f"--encoding {hint.lower()} if it is {hint}"
+        ) from None
+    if "\0" in text[:64].split("\n")[0]:
+        raise UserError(
+            f"SOURCE {path}: holds NUL characters; if it is UTF-16 text, say --encoding utf-16-le or utf-16-be"
+        )
+    return text
+
+
+def _json(path: Path, source: Source) -> Iterator[tuple[Place, Any]]:
+    """One JSON array, one JSON object (a record, or the one list of records in it), or JSON lines."""
+    text = _text(path, source)
+    if text.lstrip()[:1] == "[":
+        try:
+            return _elements(_loads(text))
+        except ValueError as error:
+            if "\n" not in text.strip():
+                raise UserError(
+                    f"SOURCE {path}: is not JSON ({error}); write a JSON array or one object a line"
+                ) from None
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if lines and len(lines) > 1 and isinstance(_line(lines[0][1]), Fault):  # one object over several lines
+        try:
+            return _elements(_inner(_loads(text)))
+        except ValueError:
+            pass
+    if len(lines) == 1:
+        return _elements(_inner(_line(lines[0][1])), "line 1")
+    return ((f"line {number}", _line(line)) for number, line in lines)
+
+
+def _line(line: str) -> Any:
+    try:
+        return _loads(line)
+    except ValueError as error:
+        return Fault(f"is not JSON ({error}); write one JSON object a line")
+
+
+def _inner(value: Any) -> Any:
+    """`{"data": [{...}, ...]}` → the list; anything else stays."""
+    if isinstance(value, dict) and len(value) == 1:
+        (only,) = value.values()
+        if isinstance(only, list) and only and all(isinstance(one, dict) for one in only):
+            return only
+    return value
+
+
+def _elements(value: Any, place: Place = "record 1") -> Iterator[tuple[Place, Any]]:
+    if not isinstance(value, list):
+        return iter([(place, value)])
+    return ((f"record {number}", one) for number, one in enumerate(value, start=1))
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=lambda word: None)  # NaN and infinity: missing
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _csv(path: Path, source: Source) -> Iterator[tuple[Place, Any]]:
+    """Every cell as the text that it is: numbers, "NA" and "None" are not interpreted."""
+    import pandas
+
+    text = _text(path, source)
+    delimiter = source.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # else it drops cells and only warns
+            table = pandas.read_csv(io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, index_col=False)
+    except pandas.errors.ParserWarning:
+        raise UserError(
+            f"SOURCE {path}: its rows have more cells than its first line has names; quote texts that hold {delimiter!r}"
+        ) from None
+    except (ValueError, TypeError) as error:  # pandas' own errors are ValueErrors
+        reason = str(error).strip().replace("\n", " ")
+        raise UserError(
+            f"SOURCE {path}: is not CSV with {delimiter!r} between cells ({reason}); quote texts that hold it, or say --delimiter"
+        ) from None
+    _check_header([str(name) for name in table.columns], delimiter, path)
+    records = table.to_dict("records")
+    return ((f"row {number}", _no_empty_who(row)) for number, row in enumerate(records, start=1))
+
+
+def _check_header(names: list[str], delimiter: str, path: Path) -> None:
+    other = next((sign for sign in ";\t|," if sign != delimiter and len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        raise UserError(
+            f"SOURCE {path}: has one column, {names[0][:60]!r}; its cells seem to stand between {other!r}: "
+            f"say --delimiter {'tab' if other == chr(9) else repr(other)}"
+        )
+
+
+def _no_empty_who(row: dict[Any, Any]) -> Row:
+    return {str(name): value for name, value in row.items() if value != "" or name not in WHO}
+
+
+def _parquet(path: Path) -> Iterator[tuple[Place, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    content = _bytes(path)
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"SOURCE {path}: is not Parquet ({str(error).splitlines()[0]})") from None
+    return ((f"row {number}", row) for number, row in enumerate(table.to_pylist(), start=1))
+
+
+def _from_disk(path: Path, source: Source) -> Iterator[tuple[Place, Any]]:
+    import datasets
+
+    try:
+        loaded = datasets.load_from_disk(str(path))
+    except Exception as error:
+        raise UserError(
+            f"SOURCE {path}: looks like a saved dataset and cannot be loaded ({type(error).__name__}: {error})"
+        ) from error
+    return _dataset(loaded, source)
+
+
+def _from_hub(source: Source) -> Iterator[tuple[Place, Any]]:
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(source.name, name=source.subset)
+    except Exception as error:  # the Hub's libraries raise many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"SOURCE {source.name}: is no file here, and no dataset of that name could be had from the Hub "
+            f"({type(error).__name__}: {reason}); check the name, the network, --subset"
+        ) from error
+    return _dataset(loaded, source)
+
+
+def _dataset(loaded: Any, source: Source) -> Iterator[tuple[Place, Any]]:
+    if isinstance(loaded, dict):
+        splits = list(loaded)
+        if source.split is None and len(splits) > 1:
+            raise _which_split(source, splits)
+        if source.split not in (None, *splits):
+            raise UserError(f"--split is {source.split!r}; {source.name} holds {', '.join(splits)}")
+        loaded = loaded[source.split or splits[0]]
+    return ((f"row {number}", dict(row)) for number, row in enumerate(loaded, start=1))
+
+
+def _is_hub_id(name: str) -> bool:
+    return re.fullmatch(r"([\w-][\w.-]*/)?[\w-][\w.-]*", name) is not None
+
+
+def _present(value: Any) -> Row | Fault:
+    if isinstance(value, Fault):
+        return value
+    if not isinstance(value, dict):
+        return Fault(f"holds {described(value)}; it must be an object with named fields")
+    try:
+        return _without_missing(value)
+    except RecursionError:
+        return Fault("is nested too deeply")
+
+
+def _without_missing(value: Any) -> Any:
+    """Objects without what is null or NaN (typed tables give every object every field), lists as long as they are."""
+    if isinstance(value, list):
+        return [_without_missing(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {str(name): _without_missing(one) for name, one in value.items() if one is not None and one == one}
