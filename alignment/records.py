@@ -18,6 +18,10 @@ Message = dict[str, str]
 Prompt = str | list[Message]
 """Text that the response continues as it stands, or chat messages that the tokenizer's chat template turns into text."""
 
+GROUP_FIELDS = ("group", "tree", "question")
+"""Fields that name what must stay on one side of a split, the first that a record has: `tree` is OpenAssistant's
+conversation, `question` that of question-and-context data."""
+
 T = TypeVar("T")
 
 

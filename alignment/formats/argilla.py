@@ -39,7 +39,7 @@ def nested(row: Row) -> Row:
 
 def _kind_of(row: Row) -> str | None:
     is_flat = any(name.endswith((".responses", ".suggestion")) for name in row)
-    if not is_flat and not (isinstance(row.get("fields"), dict) and {"responses", "suggestions"} & row.keys()):
+    if not is_flat and not isinstance(row.get("fields"), dict):
         return None
     found = nested(row)
     answers = [*_answers(found), *_suggestions(found)]
@@ -172,7 +172,7 @@ def _written(name: str, prompt: Prompt, responses: tuple[Response, ...], metadat
     fields: Row = {"prompt": prompt, **{_name(index): response.text for index, response in enumerate(responses)}}
     metadata = {**metadata, **{f"{_name(index)}-model": response.model for index, response in enumerate(responses)}}
     kept = {key: value for key, value in metadata.items() if value is not None}
-    return {"id": name, "fields": fields, "metadata": kept, "suggestions": {}, "responses": {}, "vectors": {}}
+    return {"id": name, "fields": fields, **({"metadata": kept} if kept else {})}
 
 
 def _name(index: int) -> str:
@@ -200,4 +200,5 @@ FORMAT = Format(
     write={"rankings": _write_ranking, "responses": _write_responses},
     refuses=frozenset((TIES, UNCOMPARED, NO_PAIR)),
     drops=frozenset((CUT,)),
+    several=True,
 )

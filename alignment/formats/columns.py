@@ -42,7 +42,7 @@ def rename(row: Row, mapping: dict[str, str]) -> Row:
 
     Their name may lead inside (`answers.text`) and may join several (`instruction+context`, an empty line between)."""
     taken = {their for names in mapping.values() for their in names.split("+")}
-    kept = {name: value for name, value in row.items() if name not in taken}
+    kept = {name: value for name, value in row.items() if name not in taken and name not in mapping}
     for our, names in mapping.items():
         values = [value for value in (_inside(row, their) for their in names.split("+")) if value not in (None, "")]
         if len(values) == 1:

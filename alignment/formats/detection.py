@@ -12,7 +12,7 @@ from alignment.formats.table import FORMATS
 def detect(rows: list[Row], source: str, kind: str | None) -> tuple[Format, str]:
     """(format, kind) that most rows are of. Where several formats fit as many rows, those that give the wanted kind count
     more; where still several do, or none does, a UserError names the fields, the formats and what to say."""
-    votes = Counter(vote for row in rows for vote in _fitting(row))
+    votes = Counter(vote for row in rows for vote in fitting(row))
     if not votes:
         raise UserError(
             f"SOURCE {source}: has the fields {shown_fields(rows)}, which no known format has ({', '.join(FORMATS)}); "
@@ -36,7 +36,7 @@ def shown_fields(rows: list[Row]) -> str:
     return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "") or "(none)"
 
 
-def _fitting(row: Row) -> list[tuple[str, str]]:
+def fitting(row: Row) -> list[tuple[str, str]]:
     fitting = [(one, kind) for one in FORMATS.values() if (kind := one.kind_of(row)) is not None]
     first = [(one.name, kind) for one, kind in fitting if not one.fallback]
     return first or [(one.name, kind) for one, kind in fitting]

@@ -58,7 +58,7 @@ def run(settings: ExportSettings) -> dict[str, Any]:
         if kind not in into.write:
             raise UserError(
                 f"--format {into.name}: takes {' or '.join(into.write)}; {settings.records} holds {kind}, which "
-                f"{' and '.join(name for name in WRITABLE if kind in FORMATS[name].write)} take"
+                f"{', '.join(name for name in WRITABLE if kind in FORMATS[name].write)} can take"
             )
         rows, left_out, notes = write_rows(into, kind, records)
         if not rows:

@@ -23,6 +23,7 @@ class Format:
     kind_of: row → the kind of record that it is in this format, or None where it is not of this format.
     read: kind → row → our records as plain objects (not checked yet); ValueError says what is wrong with the row.
     write: kind → record → rows. fields: the names that reading looks at (None: all). fallback: taken only where no other fits.
+    several: one row can be read as several kinds, so that a kind that is asked for is read and not derived.
     refuses: details (see details.py) that keep a record out; drops: details that are lost while the record is written.
     gather: for formats whose records are spread over rows: all rows → one row a record."""
 
@@ -37,6 +38,7 @@ class Format:
     drops: frozenset[str] = frozenset()
     gather: Callable[[list[tuple[Place, Row]]], list[tuple[Place, Row]]] | None = None
     fallback: bool = False
+    several: bool = False
 
 
 def who(row: Row) -> Row:

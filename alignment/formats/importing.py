@@ -11,12 +11,14 @@ from alignment.command import Command
 from alignment.config import Settings, setting
 from alignment.errors import UserError
 from alignment.formats.columns import rename
+from alignment.formats.conversion import convert_rows
 from alignment.formats.detection import detect, shown_fields
-from alignment.formats.files import Fault, Source, read_rows
+from alignment.formats.files import read_rows
 from alignment.formats.format import Format, Place, Row
-from alignment.formats.kinds import NOTES, convert, in_form, kinds_from
+from alignment.formats.kinds import NOTES, in_form, kinds_from
 from alignment.formats.table import FORMATS
-from alignment.records import PARSERS, no_half_characters, write_jsonl
+from alignment.formats.text_files import Fault, Source
+from alignment.records import write_jsonl
 from alignment.run import output_file, write_result
 
 TARGETS = sorted(set().union(*(one.fields or () for one in FORMATS.values())) | {"fields", "responses"})
@@ -87,10 +89,10 @@ def run(settings: ImportSettings) -> dict[str, Any]:
         good = [row for _, row in rows if not isinstance(row, Fault)]
         taken_for, natural = _format(settings, good)
         kind = _kind(settings, taken_for, natural)
-        result = _convert(settings, rows, taken_for, natural, kind)
+        result = convert_rows(rows, taken_for, natural, kind, settings.source, settings.skip_faulty)
         if not result.records:
             raise UserError(f"SOURCE {settings.source}: gives no {kind}; {' '.join(result.notes) or 'it is empty'}")
-        write_jsonl(path, result.records)
+        write_jsonl(path, [in_form(record, settings.prompt_form) for record in result.records])
         metrics = {
             "format": f"{taken_for.name} ({taken_for.title})" + (", by its fields" * (settings.format == "auto")),
             "kind": kind,
@@ -136,75 +138,20 @@ def _format(settings: ImportSettings, rows: list[Row]) -> tuple[Format, str]:
         return detect(rows, settings.source, wanted) if rows else (FORMATS["own"], "prompts")
     chosen = FORMATS[settings.format]
     votes = Counter(kind for row in rows if (kind := chosen.kind_of(row)) is not None)
-    return chosen, votes.most_common(1)[0][0] if votes else next(iter(chosen.read))
+    if votes:
+        return chosen, wanted if wanted is not None and wanted in votes else votes.most_common(1)[0][0]
+    return chosen, wanted if wanted is not None and wanted in chosen.read else next(iter(chosen.read))
 
 
 def _kind(settings: ImportSettings, taken_for: Format, natural: str) -> str:
     wanted = natural if settings.kind == "auto" else settings.kind
-    possible = dict.fromkeys([*kinds_from(natural), *(kind for kind in taken_for.read if taken_for.name != "own")])
+    possible = kinds_from(natural)
     if wanted not in possible:
         raise UserError(
             f"--kind is {wanted}; {settings.source} holds {natural} ({taken_for.name}), "
             f"which can become {' or '.join(possible)}"
         )
     return wanted
-
-
-@dataclass(frozen=True)
-class _Result:
-    records: list[Any]
-    faulty: int
-    notes: list[str]
-
-
-def _convert(
-    settings: ImportSettings, rows: list[tuple[Place, Row | Fault]], taken_for: Format, natural: str, kind: str
-) -> _Result:
-    if taken_for.gather:
-        whole = [(place, row) for place, row in rows if not isinstance(row, Fault)]
-        rows = [*((place, row) for place, row in rows if isinstance(row, Fault)), *taken_for.gather(whole)]
-    read_as = kind if kind in taken_for.read and taken_for.name != "own" else natural
-    records: list[Any] = []
-    faults: list[str] = []
-    without = 0
-    for place, row in rows:
-        try:
-            if isinstance(row, Fault):
-                raise ValueError(row.reason)
-            found = [_checked(value, read_as) for value in taken_for.read[read_as](row)]
-        except (ValueError, RecursionError) as error:
-            faults.append(f"SOURCE {settings.source}, {place}: {error}")
-            if not settings.skip_faulty:
-                raise UserError(
-                    f"{faults[0]} (format {taken_for.name}; --skip-faulty leaves such records out)"
-                ) from None
-            continue
-        made = [one for record in found if (one := convert(record, read_as, kind)) is not None]
-        without += not made
-        records += [in_form(one, settings.prompt_form) for one in made]
-    return _summed(records, faults, without, kind)
-
-
-def _checked(value: Row, kind: str) -> Any:
-    no_half_characters(value)
-    return PARSERS[kind](value)
-
-
-def _summed(records: list[Any], faults: list[str], without: int, kind: str) -> _Result:
-    notes = []
-    if faults:
-        notes.append(f"{len(faults)} faulty records were left out; the first: {faults[0]}")
-    if without:
-        notes.append(f"{without} records give no {kind}")
-    if kind == "prompts":  # several pairs or verdicts about one prompt
-        unique = list({(one.id, str(one.prompt), one.group): one for one in records}.values())
-        if len(unique) < len(records):
-            notes.append(f"{len(records) - len(unique)} repeats of a prompt were left out")
-        records = unique
-    suggested = sum(str(getattr(one, "annotator", "")).startswith("suggestion:") for one in records)
-    if suggested:
-        notes.append(f"{suggested} rankings are suggestions, not a person's (annotator suggestion:...)")
-    return _Result(records, len(faults), notes)
 
 
 def _unused(rows: list[Row], taken_for: Format, settings: ImportSettings) -> list[str]:

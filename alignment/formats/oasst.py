@@ -156,4 +156,5 @@ FORMAT = Format(
     refuses=frozenset((NO_PAIR, SYSTEM, ROLES, OPEN, EMPTY)),
     drops=frozenset((ANNOTATORS, SOURCES, CUT, PLAIN)),
     gather=gather,
+    several=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alignment.formats.columns import PROMPT_NAMES, RESPONSE_NAMES
 from alignment.formats.format import WHO, Format, Row
-from alignment.records import PARSERS, plain
+from alignment.records import GROUP_FIELDS, PARSERS, plain
 
 NOT_OURS = {"chosen", "rejected", "label", "labels", "conversations", "role", "fields", *RESPONSE_NAMES}
 """With one of these beside them, neither `prompt` nor `text` alone is a record of ours."""
@@ -22,12 +22,18 @@ def _kind_of(row: Row) -> str | None:
     return "prompts" if isinstance(row.get("prompt"), str | list) and not NOT_OURS & row.keys() else None
 
 
+def _read(row: Row) -> list[Row]:
+    """As it is; a ranking's group may stand under another of the names that the reward model's split looks at."""
+    group = next((row[name] for name in GROUP_FIELDS if name in row), None)
+    return [row if group is None else {**row, "group": group}]
+
+
 FORMAT = Format(
     name="own",
     title="our own JSONL",
     example="the records of the README: {prompt, response}, {messages}, {text}, {prompt}, {prompt, responses, ranks}, ...",
-    fields=frozenset(("prompt", "response", "messages", "text", "responses", "ranks", "verdict", *WHO)),
+    fields=frozenset(("prompt", "response", "messages", "text", "responses", "ranks", "verdict", *WHO, *GROUP_FIELDS)),
     kind_of=_kind_of,
-    read={kind: lambda row: [row] for kind in PARSERS},
+    read=dict.fromkeys(PARSERS, _read),
     write={kind: lambda record: [plain(record)] for kind in PARSERS},
 )
