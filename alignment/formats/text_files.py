@@ -15,6 +15,9 @@ from typing import Any
 from alignment.errors import UserError
 from alignment.formats.format import WHO, Place, Row
 
+WRAPPERS = ("data", "records", "examples")
+"""Names under which a JSON object holds its list of records."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -87,12 +90,9 @@ def _line(line: str) -> Any:
 
 
 def _inner(value: Any) -> Any:
-    """`{"data": [{...}, ...]}` → the list; anything else stays."""
-    if isinstance(value, dict) and len(value) == 1:
-        (only,) = value.values()
-        if isinstance(only, list) and only and all(isinstance(one, dict) for one in only):
-            return only
-    return value
+    """`{"data": [...], ...}` → the list; anything else stays."""
+    lists = [value[name] for name in WRAPPERS if isinstance(value.get(name), list)] if isinstance(value, dict) else []
+    return lists[0] if len(lists) == 1 else value
 
 
 def _elements(value: Any, place: Place = "record 1") -> Iterator[tuple[Place, Any]]:

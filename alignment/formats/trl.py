@@ -1,4 +1,5 @@
-"""TRL's preference pairs (standard and conversational, explicit and implicit prompt), prompt-completion, and prompts."""
+"""TRL's preference pairs (standard and conversational, explicit and implicit prompt) and prompt-completion. Its prompts are
+our own records."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from alignment.formats.details import (
     UNCOMPARED,
 )
 from alignment.formats.format import WHO, Format, Row, who
-from alignment.records import Demonstration, Message, Prompt, PromptRecord, Ranking
+from alignment.records import Demonstration, Message, Prompt, Ranking
 
 PAIR_REFUSES = frozenset((NO_PAIR,))
 PAIR_DROPS = frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER))
@@ -105,10 +106,6 @@ def _write_demonstration(one: Demonstration) -> list[Row]:
     return [{"prompt": one.prompt, "completion": answer(one.prompt, one.response)}]
 
 
-def _write_prompt(record: PromptRecord) -> list[Row]:
-    return [{"prompt": record.prompt}]
-
-
 FORMAT = Format(
     name="trl",
     title="TRL",
@@ -116,8 +113,8 @@ FORMAT = Format(
     "texts or lists of messages; without a prompt, chosen and rejected begin alike",
     fields=frozenset((*PROMPT_NAMES, "chosen", "rejected", "completion", *WHO)),
     kind_of=_kind_of,
-    read={"rankings": _ranking, "demonstrations": _demonstration, "prompts": lambda row: [row]},
-    write={"rankings": _write_ranking, "demonstrations": _write_demonstration, "prompts": _write_prompt},
+    read={"rankings": _ranking, "demonstrations": _demonstration},
+    write={"rankings": _write_ranking, "demonstrations": _write_demonstration},
     refuses=PAIR_REFUSES,
     drops=PAIR_DROPS,
 )
