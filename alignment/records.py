@@ -149,7 +149,7 @@ def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
         if not isinstance(value, dict):
             raise ValueError(f"holds {described(value)}; each line must hold one JSON object")
         if "\\ud" in line.lower():
-            no_half_characters(value)
+            encoded(value)  # refuses half characters
         return parse(value)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: is not JSON ({error}); write one JSON object a line") from None
@@ -281,6 +281,7 @@ def _looks_like(value: dict[str, Any]) -> str:
     kinds = [
         ({"prompt", "responses", "ranks"}, "a ranking, which --rankings of `align reward` takes"),
         ({"prompt", "responses"}, "responses, which --responses of `align rank` takes"),
+        ({"prompt", "response", "verdict"}, "a verdict, which no stage takes yet"),
         ({"prompt", "response"}, "a demonstration, which --data of `align sft` takes"),
         ({"messages"}, "a demonstration, which --data of `align sft` takes"),
         ({"text"}, "a demonstration, which --data of `align sft` takes"),
@@ -312,10 +313,10 @@ def described(value: Any) -> str:
     )
 
 
-def no_half_characters(value: Any) -> None:
-    """Raises ValueError where a text in `value` holds what no UTF-8 file can hold."""
+def encoded(value: Any) -> bytes:
+    """The JSON line of `value`; ValueError where a text in it holds what no UTF-8 file can hold."""
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("holds half of a surrogate pair (\\ud800 to \\udfff), which is no text; remove it") from None
 

@@ -72,7 +72,8 @@ def _write_ranking(ranking: Ranking) -> list[Row]:
 FORMAT = Format(
     name="alpaca",
     title="Alpaca",
-    example='{"instruction": "...", "input": "...", "output": "..."}; also system, history, chosen and rejected',
+    example='{"instruction": "...", "input": "...", "output": "..."}',
+    remark="also system and history, and chosen and rejected for output",
     fields=frozenset(("instruction", "input", "output", "system", "history", "chosen", "rejected", *WHO)),
     kind_of=_kind_of,
     read={"demonstrations": _demonstration, "rankings": _ranking},

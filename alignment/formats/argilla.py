@@ -193,7 +193,8 @@ FORMAT = Format(
     name="argilla",
     title="Argilla",
     example='{"fields": {"prompt": "...", "response-1": "...", "response-2": "..."}, "responses": {"ranking": '
-    '[{"value": ["response-2", "response-1"], "user_id": "..."}]}, ...}, nested or flat',
+    '[{"value": ["response-2", "response-1"], "user_id": "..."}]}}',
+    remark="nested as records.to_json writes it, or flat as records.to_datasets",
     fields=None,
     kind_of=_kind_of,
     read={"rankings": _rankings, "responses": _responses, "demonstrations": _demonstrations, "prompts": _prompts},

@@ -94,10 +94,8 @@ def _prompt(row: Row) -> list[Row]:
 FORMAT = Format(
     name="columns",
     title="tables with known column names",
-    example='{"question": "...", "answer": "..."}; one of '
-    + ", ".join(PROMPT_NAMES)
-    + " with one of "
-    + ", ".join(RESPONSE_NAMES),
+    example='{"question": "...", "answer": "..."}',
+    remark=f"one of {', '.join(PROMPT_NAMES)} with one of {', '.join(RESPONSE_NAMES)}",
     fields=frozenset((*PROMPT_NAMES, *RESPONSE_NAMES, *WHO)),
     kind_of=_kind_of,
     read={"demonstrations": _demonstration, "prompts": _prompt},

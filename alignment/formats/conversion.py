@@ -9,8 +9,9 @@ from alignment.errors import UserError
 from alignment.formats.detection import fitting
 from alignment.formats.format import Format, Place, Row
 from alignment.formats.kinds import convert
-from alignment.formats.text_files import Fault
-from alignment.records import PARSERS, no_half_characters
+from alignment.formats.parsing import Fault
+from alignment.records import PARSERS, encoded
+from alignment.text_files import LONGEST_LINE
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,23 @@ def _other_format(row: Row | Fault, taken_for: Format) -> str | None:
 
 
 def _checked(value: Row, kind: str) -> Any:
-    no_half_characters(value)
+    if len(encoded(value)) > LONGEST_LINE:
+        raise ValueError(f"is longer than the {LONGEST_LINE // 2**20} MiB that a line of our files may have; cut it")
     return PARSERS[kind](value)
 
 
 def _summed(records: list[Any], faults: list[str], without: int, kind: str) -> Conversion:
     notes = []
     if faults:
-        notes.append(f"{len(faults)} faulty records were left out; the first: {faults[0]}")
+        notes.append(f"faulty records left out: {len(faults)}; the first: {faults[0]}")
     if without:
-        notes.append(f"{without} records give no {kind}")
+        notes.append(f"records that give no {kind}: {without}")
     if kind == "prompts":  # several pairs or verdicts about one prompt
         unique = list({(one.id, str(one.prompt), one.group): one for one in records}.values())
         if len(unique) < len(records):
-            notes.append(f"{len(records) - len(unique)} repeats of a prompt were left out")
+            notes.append(f"repeats of a prompt left out: {len(records) - len(unique)}")
         records = unique
     suggested = sum(str(getattr(one, "annotator", "")).startswith("suggestion:") for one in records)
     if suggested:
-        notes.append(f"{suggested} rankings are suggestions, not a person's (annotator suggestion:...)")
+        notes.append(f"suggestions by a model, where no person had answered (annotator suggestion:...): {suggested}")
     return Conversion(records, len(faults), notes)

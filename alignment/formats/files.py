@@ -10,7 +10,7 @@ from typing import Any
 
 from alignment.errors import UserError
 from alignment.formats.format import Place, Row
-from alignment.formats.text_files import Fault, Source, read_bytes, read_csv, read_json
+from alignment.formats.parsing import Fault, Source, read_bytes, read_csv, read_json
 from alignment.records import described
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")

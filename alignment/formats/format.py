@@ -18,7 +18,7 @@ WHO = ("id", "group", "annotator", "source")
 
 @dataclass(frozen=True)
 class Format:
-    """One format.
+    """One format. example: how a row looks; remark: what else there is to say of its look.
 
     kind_of: row → the kind of record that it is in this format, or None where it is not of this format.
     read: kind → row → our records as plain objects (not checked yet); ValueError says what is wrong with the row.
@@ -37,6 +37,7 @@ class Format:
     refuses: frozenset[str] = frozenset()
     drops: frozenset[str] = frozenset()
     gather: Callable[[list[tuple[Place, Row]]], list[tuple[Place, Row]]] | None = None
+    remark: str = ""
     fallback: bool = False
     several: bool = False
 

@@ -16,8 +16,8 @@ from alignment.formats.detection import detect, shown_fields
 from alignment.formats.files import read_rows
 from alignment.formats.format import Format, Place, Row
 from alignment.formats.kinds import NOTES, in_form, kinds_from
+from alignment.formats.parsing import Fault, Source
 from alignment.formats.table import FORMATS
-from alignment.formats.text_files import Fault, Source
 from alignment.records import write_jsonl
 from alignment.run import output_file, write_result
 

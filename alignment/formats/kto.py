@@ -46,7 +46,8 @@ def _write(one: Verdict) -> list[Row]:
 FORMAT = Format(
     name="kto",
     title="KTO",
-    example='{"prompt": "...", "completion": "...", "label": true} or {"messages": [...], "label": true}',
+    example='{"prompt": "...", "completion": "...", "label": true}',
+    remark="or messages and label",
     fields=frozenset(("prompt", "completion", "messages", "label", *WHO)),
     kind_of=_kind_of,
     read={"verdicts": _verdict},

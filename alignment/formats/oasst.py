@@ -148,7 +148,8 @@ FORMAT = Format(
     name="oasst",
     title="Open-Assistant",
     example='{"message_tree_id": "...", "prompt": {"text": "...", "role": "prompter", "replies": [{"text": "...", '
-    '"role": "assistant", "rank": 0, "replies": []}]}}, or one message a row with message_id and parent_id',
+    '"role": "assistant", "rank": 0, "replies": []}]}}',
+    remark="or one message a row, with message_id and parent_id",
     fields=frozenset((*TREE_FIELDS, *MESSAGE_FIELDS)),
     kind_of=_kind_of,
     read={"rankings": _rankings, "demonstrations": _demonstrations, "prompts": _prompts},

@@ -31,7 +31,8 @@ def _read(row: Row) -> list[Row]:
 FORMAT = Format(
     name="own",
     title="our own JSONL",
-    example="the records of the README: {prompt, response}, {messages}, {text}, {prompt}, {prompt, responses, ranks}, ...",
+    example='{"prompt": "...", "responses": [{"text": "..."}, {"text": "..."}], "ranks": [2, 1]}',
+    remark="and the README's other records",
     fields=frozenset(("prompt", "response", "messages", "text", "responses", "ranks", "verdict", *WHO, *GROUP_FIELDS)),
     kind_of=_kind_of,
     read=dict.fromkeys(PARSERS, _read),

@@ -83,8 +83,8 @@ def _write_ranking(ranking: Ranking) -> list[Row]:
 FORMAT = Format(
     name="sharegpt",
     title="ShareGPT",
-    example='{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}; '
-    "pairs have chosen and rejected beside it",
+    example='{"conversations": [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}]}',
+    remark="also system; pairs have chosen and rejected beside the conversations",
     fields=frozenset(("conversations", "system", "chosen", "rejected", *WHO)),
     kind_of=_kind_of,
     read={"demonstrations": _demonstration, "rankings": _ranking},

@@ -109,8 +109,8 @@ def _write_demonstration(one: Demonstration) -> list[Row]:
 FORMAT = Format(
     name="trl",
     title="TRL",
-    example='{"prompt": "...", "chosen": "...", "rejected": "..."} or {"prompt": "...", "completion": "..."}; '
-    "texts or lists of messages; without a prompt, chosen and rejected begin alike",
+    example='{"prompt": "...", "chosen": "...", "rejected": "..."}',
+    remark="or prompt and completion; texts or lists of messages; without a prompt, chosen and rejected begin alike",
     fields=frozenset((*PROMPT_NAMES, "chosen", "rejected", "completion", *WHO)),
     kind_of=_kind_of,
     read={"rankings": _ranking, "demonstrations": _demonstration},

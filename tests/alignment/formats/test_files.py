@@ -22,7 +22,7 @@ from alignment.command import main
 from alignment.errors import UserError
 from alignment.formats.files import read_rows
 from alignment.formats.importing import COMMAND
-from alignment.formats.text_files import Source
+from alignment.formats.parsing import Source
 from alignment.records import Demonstration, PromptRecord, read_demonstrations, read_prompts
 
 QA = [{"question": "q", "answer": "a"}, {"question": "r", "answer": "b"}]
@@ -124,11 +124,17 @@ def test_trouble_with_a_file_is_one_sentence(capsys, tmp_path, name, content, ph
 
 
 def test_a_line_of_many_megabytes(capsys, tmp_path):
+    """What is written can be read by the stages, whose lines have a limit."""
     text = "x" * 30_000_000
     (tmp_path / "in.jsonl").write_text(json.dumps({"question": text, "answer": "a"}))
     assert rows(tmp_path / "in.jsonl") == [{"question": text, "answer": "a"}]
+    assert main(COMMAND, [str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]) == 0
+    assert read_demonstrations(tmp_path / "out.jsonl") == [Demonstration(text, "a")]
+    capsys.readouterr()
+    (tmp_path / "in.jsonl").write_text(json.dumps({"question": text, "answer": text}))
+    refused(capsys, COMMAND, ["in.jsonl", "--output", "o.jsonl"], tmp_path, "line 1: is longer than the 32 MiB")
     (tmp_path / "in.jsonl").write_text(text)
-    sentence = refused(capsys, COMMAND, ["in.jsonl", "--output", "out.jsonl"], tmp_path, "line 1: is not JSON")
+    sentence = refused(capsys, COMMAND, ["in.jsonl", "--output", "o.jsonl"], tmp_path, "line 1: is not JSON")
     assert len(sentence) < 300
 
 

@@ -166,7 +166,7 @@ def test_an_implicit_prompt_ends_before_a_word(capsys, tmp_path):
         ({"conversations": [turn("human", 3)]}, ("must have from and value, both text",)),
         ({"question": "q", "answer": 1.5}, ("answer is 1.5; it must be text",)),
         ({"question": "q", "answer": ""}, ("answer is empty",)),
-        ({"question": True, "answer": "a"}, ("question is True; it must be text",)),
+        ({"question": True, "answer": "a"}, ("question is true; it must be text",)),
         ({"prompt": "p", "response": "a\ud800"}, ("half of a surrogate pair",)),
         ({"prompt": "p", "responses": ["a", "b"], "ranks": [1]}, ("ranks holds 1 for 2",)),
         ({"prompt": "p", "response": "r", "verdict": "fine"}, ("verdict is 'fine'; it must be good or bad",)),
@@ -237,7 +237,7 @@ def test_faulty_records_stop_or_are_counted(capsys, tmp_path):
     out = str(tmp_path / "out.jsonl")
     assert main(COMMAND, [str(tmp_path / "in.jsonl"), "--output", out, "--skip-faulty"]) == 0
     printed = capsys.readouterr().out
-    assert "3 faulty records were left out; the first: " in printed
+    assert "faulty records left out: 3; the first: " in printed
     assert "line 3" in printed
     metrics = json.loads((tmp_path / "out.metrics.json").read_text())
     assert (metrics["read"], metrics["written"], metrics["faulty"]) == (5, 2, 3)
@@ -273,11 +273,11 @@ def test_other_kinds_are_derived(capsys, tmp_path):
     ]
     metrics, records = run(capsys, tmp_path, rows, "--kind", "demonstrations")
     assert records == [Demonstration("p", "b")]
-    assert metrics["note"] == ["1 records give no demonstrations"]
+    assert metrics["note"] == ["records that give no demonstrations: 1"]
     (tmp_path / "p").mkdir()
     metrics, records = run(capsys, tmp_path / "p", rows, "--kind", "prompts")
     assert records == [PromptRecord(content_id("p"), "p")]
-    assert metrics["note"] == ["1 repeats of a prompt were left out"]
+    assert metrics["note"] == ["repeats of a prompt left out: 1"]
     (tmp_path / "r").mkdir()
     assert [len(one.responses) for one in run(capsys, tmp_path / "r", rows, "--kind", "responses")[1]] == [2, 3]
 
@@ -374,7 +374,7 @@ def test_argilla_records(capsys, tmp_path):
     (tmp_path / "s").mkdir()
     metrics, records = run(capsys, tmp_path / "s", [{**RECORD, "responses": {}}])
     assert records == [Ranking("7", "Why?", replies, (1, 2, 3), "suggestion:judge")]
-    assert metrics["note"] == ["1 rankings are suggestions, not a person's (annotator suggestion:...)"]
+    assert metrics["note"] == ["suggestions by a model, where no person had answered (annotator suggestion:...): 1"]
 
 
 def test_flat_argilla_records(capsys, tmp_path):

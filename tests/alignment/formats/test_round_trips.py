@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from alignment.formats import details as d
 from alignment.formats.exporting import WRITERS, write_rows
 from alignment.formats.files import read_rows
+from alignment.formats.parsing import Source
 from alignment.formats.table import FORMATS
-from alignment.formats.text_files import Source
 from alignment.records import (
     PARSERS,
     Demonstration,
