@@ -10,6 +10,8 @@ from alignment.command import Command, main
 from alignment.terminal import streams
 
 COMMANDS = {
+    "import": "alignment.formats.importing:COMMAND",
+    "export": "alignment.formats.exporting:COMMAND",
     "sft": "sft.config:COMMAND",
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",

@@ -94,6 +94,8 @@ def _table(metrics: dict[str, Any]) -> str:
         elif isinstance(value, dict):
             for key, inner in value.items():
                 walk(f"{prefix}.{key}" if prefix else str(key), inner)
+        elif isinstance(value, list):
+            flat.extend((prefix, one) for one in value)  # sentences, one a line
         else:
             flat.append((prefix, value))
 

@@ -1,4 +1,4 @@
-"""The records that flow between the stages, one JSON object a line: demonstrations, prompts, responses, rankings.
+"""The records that flow between the stages, one JSON object a line: demonstrations, prompts, responses, rankings, verdicts.
 
 Reading checks every line once and names the file and the line of the first fault; formulas below trust the records."""
 
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from alignment.errors import UserError
 from alignment.text_files import read_lines
@@ -17,6 +17,10 @@ from alignment.text_files import read_lines
 Message = dict[str, str]
 Prompt = str | list[Message]
 """Text that the response continues as it stands, or chat messages that the tokenizer's chat template turns into text."""
+
+GROUP_FIELDS = ("group", "tree", "question")
+"""Fields that name what must stay on one side of a split, the first that a record has: `tree` is OpenAssistant's
+conversation, `question` that of question-and-context data."""
 
 T = TypeVar("T")
 
@@ -85,6 +89,22 @@ class Ranking:
         ]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """One response judged on its own, a thumb up or down: no comparison with another, so never half of a pair.
+
+    Example: `{"id": "7", "prompt": "...", "response": {"text": "a"}, "verdict": "good"}`.
+    """
+
+    id: str
+    prompt: Prompt
+    response: Response
+    verdict: Literal["good", "bad"]
+    annotator: str | None = None
+    source: str | None = None
+    group: str | None = None
+
+
 def read_demonstrations(path: str | Path) -> list[Demonstration]:
     return read_jsonl(path, "--data", _demonstration)
 
@@ -109,6 +129,10 @@ def read_rankings(
     return read_jsonl(path, name, parse)
 
 
+def read_verdicts(path: str | Path) -> list[Verdict]:
+    return read_jsonl(path, "--verdicts", _verdict)
+
+
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     """Every line parsed; a UserError names the setting, the file and the line of the first fault."""
     records = [
@@ -123,9 +147,9 @@ def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
     try:
         value = json.loads(line.rstrip(), parse_constant=_no_constant)
         if not isinstance(value, dict):
-            raise ValueError(f"holds {_kind(value)}; each line must hold one JSON object")
+            raise ValueError(f"holds {described(value)}; each line must hold one JSON object")
         if "\\ud" in line.lower():
-            _no_half_characters(value)
+            encoded(value)  # refuses half characters
         return parse(value)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at character {error.colno}"
@@ -140,7 +164,7 @@ def write_jsonl(path: str | Path, records: Iterable[Any]) -> None:
     """One JSON object a line; fields that are None are left out of the top level and of each response."""
     with open(path, "w", encoding="utf-8") as file:
         for record in records:
-            value = record if isinstance(record, dict) else _plain(asdict(record))
+            value = record if isinstance(record, dict) else plain(record)
             file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -158,13 +182,18 @@ def content_id(prompt: Prompt) -> str:
     return hashlib.sha256(prompt_text(prompt).encode("utf-8")).hexdigest()[:16]
 
 
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: inner for key, inner in value.items() if inner is not None}
+def plain(record: Any) -> dict[str, Any]:
+    """A record as the JSON object that its line holds."""
+    kept = _without_none(asdict(record))
     if "responses" in kept:
-        kept["responses"] = [
-            {key: inner for key, inner in response.items() if inner is not None} for response in kept["responses"]
-        ]
+        kept["responses"] = [_without_none(response) for response in kept["responses"]]
+    if isinstance(kept.get("response"), dict):
+        kept["response"] = _without_none(kept["response"])
     return kept
+
+
+def _without_none(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: inner for key, inner in value.items() if inner is not None}
 
 
 def _demonstration(value: dict[str, Any]) -> Demonstration:
@@ -191,7 +220,7 @@ def _response_set(value: dict[str, Any]) -> ResponseSet:
     base = _prompt_record(value)
     responses = _field(value, "responses")
     if not isinstance(responses, list) or len(responses) < 2:
-        count = len(responses) if isinstance(responses, list) else _kind(responses)
+        count = len(responses) if isinstance(responses, list) else described(responses)
         raise ValueError(f"responses holds {count}; a ranking needs a list of at least 2 responses")
     return ResponseSet(base.id, base.prompt, tuple(_response(response) for response in responses), base.group)
 
@@ -200,7 +229,7 @@ def _ranking(value: dict[str, Any]) -> Ranking:
     base = _response_set(value)
     ranks = _field(value, "ranks")
     if not isinstance(ranks, list) or len(ranks) != len(base.responses):
-        count = len(ranks) if isinstance(ranks, list) else _kind(ranks)
+        count = len(ranks) if isinstance(ranks, list) else described(ranks)
         raise ValueError(f"ranks holds {count} for {len(base.responses)} responses; it must hold one rank a response")
     for rank in ranks:
         if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
@@ -209,11 +238,20 @@ def _ranking(value: dict[str, Any]) -> Ranking:
     return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group)
 
 
+def _verdict(value: dict[str, Any]) -> Verdict:
+    base, verdict = _prompt_record(value), _field(value, "verdict")
+    if verdict not in ("good", "bad"):
+        raise ValueError(f"verdict is {verdict!r}; it must be good or bad")
+    response = _response(_field(value, "response"))
+    annotator, source = _optional(value, "annotator"), _optional(value, "source")
+    return Verdict(base.id, base.prompt, response, verdict, annotator, source, base.group)
+
+
 def _response(value: Any) -> Response:
     if isinstance(value, str):
         return Response(value)
     if not isinstance(value, dict):
-        raise ValueError(f"a response is {_kind(value)}; it must be an object with text")
+        raise ValueError(f"a response is {described(value)}; it must be an object with text")
     finished = value.get("finished", True)
     if not isinstance(finished, bool):
         raise ValueError(f"finished is {finished!r}; it must be true or false")
@@ -230,7 +268,7 @@ def _prompt(value: Any, name: str = "prompt") -> Prompt:
             ):
                 raise ValueError(f"{name} holds {message!r}; a message must have role and content, both text")
         return [{"role": message["role"], "content": message["content"]} for message in value]
-    raise ValueError(f"{name} is {_kind(value)}; it must be text or a list of messages")
+    raise ValueError(f"{name} is {described(value)}; it must be text or a list of messages")
 
 
 def _field(value: dict[str, Any], name: str) -> Any:
@@ -244,6 +282,7 @@ def _looks_like(value: dict[str, Any]) -> str:
     kinds = [
         ({"prompt", "responses", "ranks"}, "a ranking, which --rankings of `align reward` takes"),
         ({"prompt", "responses"}, "responses, which --responses of `align rank` takes"),
+        ({"prompt", "response", "verdict"}, "a verdict, which no stage takes yet"),
         ({"prompt", "response"}, "a demonstration, which --data of `align sft` takes"),
         ({"messages"}, "a demonstration, which --data of `align sft` takes"),
         ({"text"}, "a demonstration, which --data of `align sft` takes"),
@@ -255,7 +294,7 @@ def _looks_like(value: dict[str, Any]) -> str:
 def _text(value: dict[str, Any], name: str, empty: bool = True) -> str:
     text = _field(value, name)
     if not isinstance(text, str):
-        raise ValueError(f"{name} is {_kind(text)}; it must be text")
+        raise ValueError(f"{name} is {described(text)}; it must be text")
     if not empty and not text.strip():
         raise ValueError(f"{name} is empty; it must hold the text to learn")
     return text
@@ -266,7 +305,7 @@ def _optional(value: dict[str, Any], name: str) -> str | None:
     return None if inner is None else str(inner)
 
 
-def _kind(value: Any) -> str:
+def described(value: Any) -> str:
     """The value as a user of JSON calls it."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -275,12 +314,23 @@ def _kind(value: Any) -> str:
     )
 
 
-def _no_half_characters(value: Any) -> None:
+def encoded(value: Any) -> bytes:
+    """The JSON line of `value`; ValueError where a text in it holds what no UTF-8 file can hold."""
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("holds half of a surrogate pair (\\ud800 to \\udfff), which is no text; remove it") from None
 
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"holds {word}, which is not JSON; write a finite number or null")
+
+
+PARSERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "demonstrations": _demonstration,
+    "prompts": _prompt_record,
+    "responses": _response_set,
+    "rankings": _ranking,
+    "verdicts": _verdict,
+}
+"""Kind of record → its check: one JSON object becomes one record, or a ValueError says what is wrong."""

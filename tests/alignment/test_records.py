@@ -9,6 +9,7 @@
 - the check for half characters left out: test_half_characters_are_refused_where_they_are_read
 - `utf-8` for `utf-8-sig`: test_a_byte_order_mark_is_no_fault
 - an id of 0 replaced by the content's hash: test_ids_and_groups
+- null fields of a verdict's response written; a verdict of any word accepted: test_verdicts
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from alignment.records import (
     Ranking,
     Response,
     ResponseSet,
+    Verdict,
     content_id,
     prompt_text,
     read_demonstrations,
     read_prompts,
     read_rankings,
     read_responses,
+    read_verdicts,
     write_jsonl,
 )
 
@@ -81,6 +84,23 @@ def test_what_is_written_reads_back_and_holds_no_null(tmp_path):
     path.unlink()
     write_jsonl(path, sets)
     assert read_responses(path) == sets
+
+
+def test_verdicts(tmp_path):
+    path = tmp_path / "out.jsonl"
+    verdicts = [
+        Verdict("1", CHAT, Response("a", "m", False), "good", "ann", "src", "g"),
+        Verdict("2", "p", Response("b"), "bad"),
+    ]
+    write_jsonl(path, verdicts)
+    assert read_verdicts(path) == verdicts
+    line = json.loads(path.read_text().split("\n")[1])
+    assert line == {"id": "2", "prompt": "p", "response": {"text": "b", "finished": True}, "verdict": "bad"}
+    plain = file(tmp_path, {"prompt": "p", "response": "b", "verdict": "good"})
+    assert read_verdicts(plain) == [Verdict(content_id("p"), "p", Response("b"), "good")]
+    for wrong in ("fine", None, True, ["good"]):
+        with pytest.raises(UserError, match=r"--verdicts .*line 1: verdict is .*; it must be good or bad"):
+            read_verdicts(file(tmp_path, {"prompt": "p", "response": "b", "verdict": wrong}))
 
 
 def test_a_null_rank_survives_writing(tmp_path):
