@@ -8,6 +8,7 @@ from typing import Literal
 from alignment.command import Command
 from alignment.config import TrainingSettings, setting
 from alignment.errors import UserError
+from alignment.records import GROUP_FIELDS
 
 INSTRUCT_GPT = "InstructGPT, arXiv 2203.02155, app. C"
 
@@ -32,9 +33,9 @@ class RewardSettings(TrainingSettings):
         source="ours",
     )
     group_field: str = setting(
-        "group,tree,question",
+        ",".join(GROUP_FIELDS),
         help="fields that name what must stay on one side of the split; the first that a record has, else its prompt",
-        source="ours: `tree` is OpenAssistant's conversation, `question` that of question-and-context data",
+        source="ours: alignment/records.py says whose fields these are",
     )
     epochs: int = setting(
         1,

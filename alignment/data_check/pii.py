@@ -1,0 +1,165 @@
+"""Strings that look like personal data or secrets. Rules, not a model: names and addresses of people are not found.
+
+Each rule is a pattern and a check of what it matched; the checks keep false alarms low (check digits, public addresses
+only, no placeholder domains or 555 numbers)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+RESERVED_DOMAIN = re.compile(r"(?:^|[@.])(?:example\.(?:com|org|net)|[\w-]+\.(?:example|test|invalid|local|localhost))$", re.I)
+"""RFC 2606 and RFC 6762: names that belong to nobody."""
+PUBLIC_RESOLVERS = {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"}
+NUMBER = re.compile(r"\d[\d .()-]{5,}\d")
+"""What every number below has: a quick first look."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """needle: what a text must hold for the pattern to be tried at all (a word, or a quick pattern)."""
+
+    pattern: re.Pattern[str]
+    needle: str | re.Pattern[str]
+    valid: Callable[[re.Match[str]], bool] = lambda match: True
+
+    def tried(self, text: str) -> bool:
+        return self.needle in text if isinstance(self.needle, str) else self.needle.search(text) is not None
+
+
+def luhn(digits: str) -> bool:
+    """Whether the last digit is the check digit of the others: doubled from the right, every second one, the digits of
+    all add up to a multiple of 10. Source: ISO/IEC 7812-1, annex B."""
+    doubled = [int(digit) * (1 + index % 2) for index, digit in enumerate(reversed(digits))]
+    return sum(value // 10 + value % 10 for value in doubled) % 10 == 0
+
+
+def iban(text: str) -> bool:
+    """Whether the check digits fit: the first four characters moved to the end, letters as 10…35, it is 1 modulo 97.
+    Source: ISO 13616-1."""
+    compact = text.replace(" ", "")
+    if not 15 <= len(compact) <= 34 or sum(map(str.isdigit, compact)) < 10:
+        return False
+    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
+
+
+def _card(match: re.Match[str]) -> bool:
+    groups = [len(group) for group in re.split(r"[ -]", match[0])]
+    digits = re.sub(r"\D", "", match[0])
+    shape = len(groups) == 1 or groups in ([4, 4, 4, 4], [4, 6, 5], [4, 4, 4, 4, 3])
+    return shape and digits[0] in "3456" and len(set(digits)) > 2 and luhn(digits)
+
+
+def _phone(match: re.Match[str]) -> bool:
+    digits = re.sub(r"\D", "", match[0])
+    return 8 <= len(digits) <= 15 and len(set(digits)) > 2
+
+
+def _email(match: re.Match[str]) -> bool:
+    return not RESERVED_DOMAIN.search(match[0])
+
+
+def _address(match: re.Match[str]) -> bool:
+    before = match.string[max(0, match.start() - 12) : match.start()].lower()
+    try:
+        address = ipaddress.ip_address(match[0])
+    except ValueError:
+        return False
+    named_version = re.search(r"\bv(?:er(?:sion)?)?\.? ?$", before) is not None
+    return address.is_global and match[0] not in PUBLIC_RESOLVERS and not named_version
+
+
+def _credentials(match: re.Match[str]) -> bool:
+    return not RESERVED_DOMAIN.search(match["host"]) and match["password"].lower() not in {"password", "pass", "secret"}
+
+
+KEYS = (
+    r"sk-(?:proj-|ant-|or-)?[A-Za-z0-9_-]{20,}",  # OpenAI, Anthropic, OpenRouter
+    r"[sr]k_live_[A-Za-z0-9]{16,}",  # Stripe
+    r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[A-Za-z0-9_-]{20,}",
+    r"hf_[A-Za-z0-9]{30,}",
+    r"A(?:KIA|SIA)[A-Z0-9]{16}",  # AWS
+    r"AIza[A-Za-z0-9_-]{35}",  # Google
+    r"xox[abprs]-[A-Za-z0-9-]{10,}",  # Slack
+    r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON web token
+)
+
+RULES: dict[str, Rule] = {  # earlier ones win where two overlap
+    "url_credentials": Rule(
+        re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{1,64}:(?P<password>[^\s/@]{1,128})@(?P<host>[\w.-]+)", re.I),
+        "://",
+        _credentials,
+    ),
+    "api_key": Rule(
+        re.compile(rf"(?<![\w-])(?:{'|'.join(KEYS)})(?![\w-])|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"),
+        re.compile(r"sk-|k_live_|gh[pousr]_|github_pat_|glpat-|hf_|A[KS]IA|AIza|xox[abprs]-|eyJ|PRIVATE KEY"),
+    ),
+    "email": Rule(
+        re.compile(r"(?<![\w.%+-])[\w%+-][\w.%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])", re.ASCII),
+        "@",
+        _email,
+    ),
+    "iban": Rule(
+        re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
+        NUMBER,
+        lambda match: iban(match[0]),
+    ),
+    "credit_card": Rule(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)"), NUMBER, _card),
+    "us_ssn": Rule(
+        re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"),
+        NUMBER,
+        lambda match: match[0] not in {"123-45-6789", "078-05-1120"},  # the two that every form shows as an example
+    ),
+    "phone": Rule(
+        re.compile(
+            r"(?<![\w.+-])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?![\w-])"
+            r"|(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])(?!555)[2-9]\d{2}[-.]\d{4}(?![\w-]|\.\d)"
+        ),
+        NUMBER,
+        _phone,
+    ),
+    "ip_address": Rule(
+        re.compile(
+            r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)|(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{1,4}(?![\w:])"
+        ),
+        re.compile(r"\d\.\d+\.\d|:[0-9A-Fa-f]{0,4}:"),
+        _address,
+    ),
+}
+
+
+def matches(text: str) -> Iterator[tuple[str, int, int]]:
+    """(rule, start, end) of each hit, none overlapping an earlier rule's."""
+    taken: list[tuple[int, int]] = []
+    for name, rule in RULES.items():
+        if not rule.tried(text):
+            continue
+        for match in rule.pattern.finditer(text):
+            if rule.valid(match) and not any(start < match.end() and match.start() < end for start, end in taken):
+                taken.append(match.span())
+                yield name, match.start(), match.end()
+
+
+def mask(rule: str, value: str) -> str:
+    """The value as it may be shown: `a***@…`, `+4***`; never more than its first three characters."""
+    if rule == "email":
+        return value[0] + "***@…"
+    return value[: 3 if rule == "api_key" else 2] + "***"
+
+
+def masked(text: str) -> str:
+    """The text with every hit masked, to be shown."""
+    return _replaced(text, mask)
+
+
+def placeholders(text: str) -> str:
+    """The text with `[EMAIL]`, `[PHONE]`, ... for every hit: what --mask-pii writes."""
+    return _replaced(text, lambda rule, value: f"[{rule.upper()}]")
+
+
+def _replaced(text: str, new: Callable[[str, str], str]) -> str:
+    for rule, start, end in sorted(matches(text), key=lambda hit: -hit[1]):
+        text = text[:start] + new(rule, text[start:end]) + text[end:]
+    return text
