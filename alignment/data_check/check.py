@@ -36,7 +36,7 @@ def run(settings: CheckSettings) -> Outcome:
 def checked(settings: CheckSettings, source: Source, others: list[Source]) -> dict[str, Any]:
     """Runs every check; the findings go into `source.findings`. Returns the figures."""
     entries, findings = source.entries, source.findings
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"other_fields": {excerpt(name): count for name, count in source.other_fields.items()}}
     lengths.check(entries, None if settings.model else settings.max_characters, findings)
     figures["characters"] = lengths.characters(entries)
     if settings.model:

@@ -18,7 +18,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MARKS = "\u200e\u200f\u061c"
 """Direction marks: needed beside right-to-left letters."""
 INVISIBLE = re.compile(
-    f"[\u200b\u2060-\u2064\ufeff\u00ad\u180e\u202a-\u202e\u2066-\u2069{MARKS}\u200c\u200d\U000e0001-\U000e007f]"
+    f"[\u200b\u2060-\u2064\u00ad\u180e\u202a-\u202e\u2066-\u2069{MARKS}\u200c\u200d\U000e0001-\U000e007f]"
 )
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 JOINED = re.compile("[\u0600-\u08ff\u0900-\u0dff\u1780-\u17ff]|[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff]")
@@ -27,9 +27,12 @@ FLAG = "\U0001f3f4"
 """The black flag: tag characters after it spell England, Scotland, Wales."""
 FEW, MOST = 0.05, 0.9
 """A line is an outlier when its script leads on under FEW of the lines and another one on over MOST of them."""
-EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "IDEOGRAPHIC", "BOPOMOFO"}
-WIDTHS = {"FULLWIDTH", "HALFWIDTH", "MODIFIER", "MATHEMATICAL", "SUPERSCRIPT", "SUBSCRIPT", "FEMININE", "MASCULINE"}
-"""First words of Unicode names that say nothing about a script."""
+EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "BOPOMOFO"}
+SCRIPTS = set(
+    "LATIN GREEK CYRILLIC ARMENIAN HEBREW ARABIC SYRIAC THAANA DEVANAGARI BENGALI GURMUKHI GUJARATI ORIYA TAMIL TELUGU "
+    "KANNADA MALAYALAM SINHALA THAI LAO TIBETAN MYANMAR GEORGIAN HANGUL ETHIOPIC CHEROKEE KHMER MONGOLIAN".split()
+)
+"""First words of the Unicode names of a script's letters; letters of other scripts, and letter-like signs, are "Other"."""
 NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 
 
@@ -68,10 +71,10 @@ def _script(character: str) -> str | None:
     """The script of a letter by the first word of its Unicode name; None for what is no letter."""
     if not character.isalpha():
         return None
-    word = unicodedata.name(character, "UNNAMED").split()[0]
-    if word in WIDTHS:
-        return None
-    return "East Asian" if word in EAST_ASIAN else word.capitalize()
+    word = unicodedata.name(character, "UNNAMED").split()[0].split("-")[0]
+    if word in EAST_ASIAN:
+        return "East Asian"
+    return word.capitalize() if word in SCRIPTS else "Other"
 
 
 def cleaned(text: str) -> str:
@@ -88,6 +91,8 @@ def _characters(line: int, place: str, text: str, findings: Findings) -> None:
         return
     if "\ufffd" in text:
         findings.add("replacement_character", line, f"{place}: {_around(text, text.index(chr(0xFFFD)))}")
+    if "\ufeff" in text:
+        findings.add("bom_in_text", line, f"{place}: {_around(text, text.index(chr(0xFEFF)))}")
     broken = [word for word in re.findall(r"\S*[^\x00-\x7f]\S*", text) if is_bad(word)]
     if broken:
         findings.add("mojibake", line, f"{place}: {excerpt(broken[0])}")

@@ -32,7 +32,9 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "crlf_line": FindingKind("note", "the line ends in CR LF, as Windows writes it", "save with LF", "LF written"),
     "unknown_field": FindingKind(
-        "note", "a field that no command reads", "check the spelling; else leave it: it does no harm"
+        "note",
+        "a field that no command reads, spelled like one that is read, or on fewer than half of the lines",
+        "check the spelling; else leave it: it does no harm",
     ),
     # duplicates
     "exact_duplicate": FindingKind(
@@ -94,6 +96,9 @@ FINDINGS: dict[str, FindingKind] = {
     "truncated": FindingKind(
         "note", "prose that ends in mid-sentence, or an open code block", "read some; drop those that were cut"
     ),
+    "repetition": FindingKind(
+        "note", "a letter 16 times or a word 6 times in a row, as a model in a loop writes", "read it; drop it if so"
+    ),
     "very_long": FindingKind(
         "warning",
         "longer than --max-characters; with --model, than --max-length tokens",
@@ -128,6 +133,9 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "control_character": FindingKind(
         "warning", "control characters that no text needs", "remove them", "removed (a CR becomes a new line)"
+    ),
+    "bom_in_text": FindingKind(
+        "warning", "a byte order mark (U+FEFF) within a text, left from joining files", "remove it", "removed"
     ),
     "invisible_character": FindingKind(
         "warning", "zero-width, direction or tag characters", "remove them unless the script needs them"

@@ -27,7 +27,7 @@ DROPPED = (
     "empty_prompt",
 )
 """Findings whose line is dropped; the first that a line has is the reason given."""
-CHANGED = ("byte_order_mark", "crlf_line", "control_character", "not_nfc")
+CHANGED = ("byte_order_mark", "crlf_line", "control_character", "bom_in_text", "not_nfc")
 
 
 @dataclass

@@ -17,6 +17,7 @@ CUT = re.compile(r"[\w,;(\-–—](?<![。！？])$")
 """How prose ends that was cut: in a letter, a comma, an opened bracket."""
 NO_PROSE_LINE = re.compile(r"\s*(?:[-*•+>|#]|\d+[.)]|[A-Za-z][.)]\s|\w[\w ]{0,30}:|https?://)|.*https?://\S*$|.*[|}=]")
 """A last line that needs no full stop: list items, headings, tables, `Name: value`, addresses, code."""
+REPETITION = re.compile(r"([^\W\d_])\1{15}|\b([^\W\d_]{2,})(?:[ ,.!?]+\2\b){5}")
 SHORTEST_PROSE = 80
 """Characters; a short answer needs no full stop."""
 SHORTEST_LAST_LINE = 5
@@ -27,6 +28,10 @@ def check(entries: list[Entry], max_characters: int | None, findings: Findings) 
     """max_characters: None where lengths are counted in tokens (see tokens.py)."""
     for entry in entries:
         _empty(entry, findings)
+        for place, text in entry.texts:
+            loop = REPETITION.search(text)
+            if loop:
+                findings.add("repetition", entry.line, f"{place}: {excerpt(loop[0], 40)}")
         _cut(entry, findings)
         for place, text in entry.texts if max_characters is not None else []:
             if len(text) > (max_characters or 0):

@@ -73,7 +73,8 @@ HAS_RESPONSES = (ResponseSet, Ranking)
 
 @dataclass
 class Source:
-    """A file as read. lines: how many it has (a last empty one aside). skipped: those that hold no valid record."""
+    """A file as read. lines: how many it has (a last empty one aside). skipped: those that hold no valid record.
+    other_fields: fields that no command reads, with the number of records that have them."""
 
     path: Path
     kind: str
@@ -82,6 +83,7 @@ class Source:
     entries: list[Entry]
     findings: Findings
     raw: dict[int, str] = field(repr=False)
+    other_fields: dict[str, int] = field(default_factory=dict)
 
     @property
     def skipped(self) -> int:
@@ -112,11 +114,11 @@ def read(path: str, name: str, kind: str, group_fields: tuple[str, ...]) -> Sour
         if record is not None:
             group = group_of(value, group_fields)
             entries.append(Entry(number, value, record, None if group is None else str(group)))
-            _unknown_fields(entries[-1], chosen, group_fields, findings)
+    other = _unknown_fields(entries, RECORD_KINDS[chosen].fields | set(group_fields), findings)
     if not entries and kind != "auto":
         raise UserError(f"{name} {path}: none of its lines is one of {kind}; {_first_fault(findings)}")
     count = content.count(b"\n") + (not content.endswith(b"\n"))
-    return Source(Path(path), chosen, count, len(content), entries, findings, raw)
+    return Source(Path(path), chosen, count, len(content), entries, findings, raw, other)
 
 
 def map_texts(value: dict[str, Any], change: Callable[[str, str], str]) -> dict[str, Any]:
@@ -232,12 +234,16 @@ def _names(values: list[Any]) -> str:
     return ", ".join(excerpt(field) for field, _ in counts.most_common(8)) or "none"
 
 
-def _unknown_fields(entry: Entry, kind: str, group_fields: tuple[str, ...], findings: Findings) -> None:
-    known = RECORD_KINDS[kind].fields
-    for name in sorted(entry.value.keys() - known - set(group_fields)):
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        findings.add("unknown_field", entry.line, f"{excerpt(name)!r}{hint}")
+def _unknown_fields(entries: list[Entry], known: frozenset[str], findings: Findings) -> dict[str, int]:
+    """How many records have each field that is not known; a finding where it may be a slip."""
+    counts = Counter(name for entry in entries for name in entry.value if name not in known)
+    close = {name: difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75) for name in counts}
+    doubtful = {name for name, count in counts.items() if close[name] or count < len(entries) / 2}
+    for entry in entries:
+        for name in (name for name in entry.value if name in doubtful):
+            hint = f" (did you mean {close[name][0]!r}?)" if close[name] else ""
+            findings.add("unknown_field", entry.line, f"{excerpt(name)!r}{hint}")
+    return dict(counts.most_common())
 
 
 def _first_fault(findings: Findings) -> str:

@@ -45,16 +45,19 @@ def iban(text: str) -> bool:
     return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
 
 
+CARD = re.compile(r"(?:4\d{3}|5[1-5]\d\d|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)|6(?:011|4[4-9]\d|5\d\d)|35\d\d)\d{12}|3[47]\d{13}")
+"""Visa, Mastercard, Discover, JCB (16 digits), American Express (15)."""
+
+
 def _card(match: re.Match[str]) -> bool:
     groups = [len(group) for group in re.split(r"[ -]", match[0])]
     digits = re.sub(r"\D", "", match[0])
-    shape = len(groups) == 1 or groups in ([4, 4, 4, 4], [4, 6, 5], [4, 4, 4, 4, 3])
-    return shape and digits[0] in "3456" and len(set(digits)) > 2 and luhn(digits)
+    return groups in ([16], [15], [4, 4, 4, 4], [4, 6, 5]) and CARD.fullmatch(digits) is not None and luhn(digits)
 
 
 def _phone(match: re.Match[str]) -> bool:
     digits = re.sub(r"\D", "", match[0])
-    return 8 <= len(digits) <= 15 and len(set(digits)) > 2
+    return 8 <= len(digits) <= 13 and len(set(digits)) > 2  # E.164 allows 15; signed numbers are commoner than those
 
 
 def _email(match: re.Match[str]) -> bool:
@@ -106,7 +109,7 @@ RULES: dict[str, Rule] = {  # earlier ones win where two overlap
         NUMBER,
         lambda match: iban(match[0]),
     ),
-    "credit_card": Rule(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)"), NUMBER, _card),
+    "credit_card": Rule(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){14,15}(?![\w-]|\.\d)"), NUMBER, _card),
     "us_ssn": Rule(
         re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"),
         NUMBER,

@@ -89,6 +89,8 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("letters", ", ".join(f"{name} {_percent(share)}" for name, share in _largest(figures["scripts"]))))
     if figures["near_duplicates_unchecked"]:
         facts.append(("unchecked", f"{figures['near_duplicates_unchecked']:,} texts share a template: near-duplicates of them may be missed"))
+    if figures["other_fields"]:
+        facts.append(("not read", "the fields " + ", ".join(figures["other_fields"])))
     for path, other in figures.get("against", {}).items():
         facts.append(("against", f"{path}: {other['records']:,} {other['kind']}, {other['skipped']:,} lines skipped"))
     return facts + _ranking_facts(figures.get("rankings"))
@@ -115,7 +117,9 @@ def _largest(shares: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def _percent(share: float) -> str:
-    return "under 0.1 %" if share < 0.001 else f"{share * 100:.1f} %"
+    if share < 0.001:
+        return "under 0.1 %"
+    return "over 99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %"
 
 
 def _hint(findings: Findings) -> str:
