@@ -67,7 +67,9 @@ def _others(settings: CheckSettings, source: Source) -> list[Source]:
     paths = [path.strip() for path in settings.against.split(",")]
     for path in paths:
         if Path(path).resolve() == source.path.resolve():
-            raise UserError(f"--against {path}: is the file that is checked; give the files it must share no prompt with")
+            raise UserError(
+                f"--against {path}: is the file that is checked; give the files it must share no prompt with"
+            )
     return [lines.read(path, "--against", "auto", _group_fields(settings)) for path in paths]
 
 

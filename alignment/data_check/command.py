@@ -15,7 +15,9 @@ from alignment.records import GROUP_FIELDS
 class CheckSettings(Settings):
     """Every setting of `align data check`."""
 
-    file: str = setting(positional=True, help="JSONL of demonstrations, prompts, responses or rankings; it is only read")
+    file: str = setting(
+        positional=True, help="JSONL of demonstrations, prompts, responses or rankings; it is only read"
+    )
     against: str | None = setting(
         None,
         none="none",

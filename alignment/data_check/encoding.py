@@ -28,9 +28,10 @@ FLAG = "\U0001f3f4"
 FEW, MOST = 0.05, 0.9
 """A line is an outlier when its script leads on under FEW of the lines and another one on over MOST of them."""
 EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "BOPOMOFO"}
-SCRIPTS = set(
-    "LATIN GREEK CYRILLIC ARMENIAN HEBREW ARABIC SYRIAC THAANA DEVANAGARI BENGALI GURMUKHI GUJARATI ORIYA TAMIL TELUGU "
-    "KANNADA MALAYALAM SINHALA THAI LAO TIBETAN MYANMAR GEORGIAN HANGUL ETHIOPIC CHEROKEE KHMER MONGOLIAN".split()
+SCRIPTS = frozenset(
+    ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA", "ETHIOPIC")
+    + ("DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA")
+    + ("THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "MONGOLIAN", "HANGUL", "CHEROKEE")
 )
 """First words of the Unicode names of a script's letters; letters of other scripts, and letter-like signs, are "Other"."""
 NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
@@ -124,4 +125,6 @@ def _outliers(entries: list[Entry], main: dict[int, str], findings: Findings) ->
     for entry in entries:
         script = main.get(entry.line)
         if script and counts[script] < FEW * len(main):
-            findings.add("script_outlier", entry.line, f"mostly {script}: {excerpt(entry.subject or entry.texts[0][1], 40)}")
+            findings.add(
+                "script_outlier", entry.line, f"mostly {script}: {excerpt(entry.subject or entry.texts[0][1], 40)}"
+            )

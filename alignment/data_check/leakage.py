@@ -17,8 +17,8 @@ def check(entries: list[Entry], others: list[Source], threshold: float, findings
     groups: dict[str, str] = {}
     index = NearIndex(threshold)
     places: list[str] = []
-    for other, entry in ((other, entry) for other in others for entry in other.entries):
-        place = f"{other.path.name} line {entry.line}"
+    for source, entry in ((source, entry) for source in others for entry in source.entries):
+        place = f"{source.path.name} line {entry.line}"
         if entry.group is not None:
             groups.setdefault(entry.group, place)
         if not entry.subject.strip():
@@ -46,4 +46,6 @@ def _prompt(entry: Entry, exact: dict[str, str], index: NearIndex, places: list[
         return
     hit = index.find(subject, add=False)
     if hit is not None:
-        findings.add("leaked_near_duplicate", entry.line, f"{hit[1]:.0%} like {places[hit[0]]}: {excerpt(entry.subject)}")
+        findings.add(
+            "leaked_near_duplicate", entry.line, f"{hit[1]:.0%} like {places[hit[0]]}: {excerpt(entry.subject)}"
+        )

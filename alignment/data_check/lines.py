@@ -198,7 +198,9 @@ def _kind(path: str, name: str, values: dict[int, dict[str, Any]], content: byte
         return max(known)[1]
     document = _document(content) if content.lstrip().startswith(b"[") else None
     if document or not values:
-        raise UserError(f"{name} {path}: {document or 'no line of it is a JSON object'}, not our JSONL records; {IMPORT}")
+        raise UserError(
+            f"{name} {path}: {document or 'no line of it is a JSON object'}, not our JSONL records; {IMPORT}"
+        )
     raise UserError(
         f"{name} {path}: is not one of our records (its fields are {_names(list(values.values()))}); "
         f"{IMPORT}, or say what it is with --kind"

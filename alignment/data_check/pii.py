@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-RESERVED_DOMAIN = re.compile(r"(?:^|[@.])(?:example\.(?:com|org|net)|[\w-]+\.(?:example|test|invalid|local|localhost))$", re.I)
+RESERVED_DOMAIN = re.compile(
+    r"(?:^|[@.])(?:example\.(?:com|org|net)|[\w-]+\.(?:example|test|invalid|local|localhost))$", re.I
+)
 """RFC 2606 and RFC 6762: names that belong to nobody."""
 PUBLIC_RESOLVERS = {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"}
 NUMBER = re.compile(r"\d[\d .()-]{5,}\d")
@@ -19,14 +21,27 @@ NUMBER = re.compile(r"\d[\d .()-]{5,}\d")
 
 @dataclass(frozen=True)
 class Rule:
-    """needle: what a text must hold for the pattern to be tried at all (a word, or a quick pattern)."""
+    """needle: what a text must hold for the pattern to be tried at all (a word, or a quick pattern).
+
+    valid: whether a value that the pattern matched is a hit, given some of the text before it."""
 
     pattern: re.Pattern[str]
     needle: str | re.Pattern[str]
-    valid: Callable[[re.Match[str]], bool] = lambda match: True
+    valid: Callable[[str, str], bool] = lambda value, before: True
 
     def tried(self, text: str) -> bool:
         return self.needle in text if isinstance(self.needle, str) else self.needle.search(text) is not None
+
+    def hits(self, text: str) -> Iterator[tuple[int, int]]:
+        """(start, end) of each hit; where a match is none, what of it stands before a space may be one."""
+        match = self.pattern.search(text)
+        while match:
+            before, value = text[max(0, match.start() - 64) : match.start()], match[0]
+            while value and not self.valid(value, before):
+                value = value.rpartition(" ")[0]
+            if value:
+                yield match.start(), match.start() + len(value)
+            match = self.pattern.search(text, match.start() + (len(value) or 1))
 
 
 def luhn(digits: str) -> bool:
@@ -45,37 +60,40 @@ def iban(text: str) -> bool:
     return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
 
 
-CARD = re.compile(r"(?:4\d{3}|5[1-5]\d\d|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)|6(?:011|4[4-9]\d|5\d\d)|35\d\d)\d{12}|3[47]\d{13}")
+CARD = re.compile(
+    r"(?:4\d{3}|5[1-5]\d\d|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)|6(?:011|4[4-9]\d|5\d\d)|35\d\d)\d{12}|3[47]\d{13}"
+)
 """Visa, Mastercard, Discover, JCB (16 digits), American Express (15)."""
 
 
-def _card(match: re.Match[str]) -> bool:
-    groups = [len(group) for group in re.split(r"[ -]", match[0])]
-    digits = re.sub(r"\D", "", match[0])
+def _card(value: str, _: str) -> bool:
+    groups = [len(group) for group in re.split(r"[ -]", value)]
+    digits = re.sub(r"\D", "", value)
     return groups in ([16], [15], [4, 4, 4, 4], [4, 6, 5]) and CARD.fullmatch(digits) is not None and luhn(digits)
 
 
-def _phone(match: re.Match[str]) -> bool:
-    digits = re.sub(r"\D", "", match[0])
+def _phone(value: str, _: str) -> bool:
+    digits = re.sub(r"\D", "", value)
     return 8 <= len(digits) <= 13 and len(set(digits)) > 2  # E.164 allows 15; signed numbers are commoner than those
 
 
-def _email(match: re.Match[str]) -> bool:
-    return not RESERVED_DOMAIN.search(match[0])
+def _email(value: str, before: str) -> bool:
+    in_address = "://" in before.split()[-1] if before and not before[-1].isspace() else False
+    return not RESERVED_DOMAIN.search(value) and not in_address and not value.startswith("git@")
 
 
-def _address(match: re.Match[str]) -> bool:
-    before = match.string[max(0, match.start() - 12) : match.start()].lower()
+def _address(value: str, before: str) -> bool:
     try:
-        address = ipaddress.ip_address(match[0])
+        address = ipaddress.ip_address(value)
     except ValueError:
         return False
-    named_version = re.search(r"\bv(?:er(?:sion)?)?\.? ?$", before) is not None
-    return address.is_global and match[0] not in PUBLIC_RESOLVERS and not named_version
+    named_version = re.search(r"\bv(?:er(?:sion)?)?\.? ?$", before, re.IGNORECASE) is not None
+    return address.is_global and value not in PUBLIC_RESOLVERS and not named_version
 
 
-def _credentials(match: re.Match[str]) -> bool:
-    return not RESERVED_DOMAIN.search(match["host"]) and match["password"].lower() not in {"password", "pass", "secret"}
+def _credentials(value: str, _: str) -> bool:
+    user, _, host = value.partition("://")[2].rpartition("@")
+    return not RESERVED_DOMAIN.search(host) and user.partition(":")[2].lower() not in {"password", "pass", "secret"}
 
 
 KEYS = (
@@ -91,7 +109,7 @@ KEYS = (
 
 RULES: dict[str, Rule] = {  # earlier ones win where two overlap
     "url_credentials": Rule(
-        re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{1,64}:(?P<password>[^\s/@]{1,128})@(?P<host>[\w.-]+)", re.I),
+        re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s/:@]{1,64}:[^\s/@]{1,128}@[\w-]+(?:\.[\w-]+)*", re.I),
         "://",
         _credentials,
     ),
@@ -100,25 +118,27 @@ RULES: dict[str, Rule] = {  # earlier ones win where two overlap
         re.compile(r"sk-|k_live_|gh[pousr]_|github_pat_|glpat-|hf_|A[KS]IA|AIza|xox[abprs]-|eyJ|PRIVATE KEY"),
     ),
     "email": Rule(
-        re.compile(r"(?<![\w.%+-])[\w%+-][\w.%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])", re.ASCII),
+        re.compile(
+            r"(?<![\w.%+-])[\w%+-][\w.%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}(?![\w-])", re.ASCII
+        ),
         "@",
         _email,
     ),
     "iban": Rule(
         re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"),
         NUMBER,
-        lambda match: iban(match[0]),
+        lambda value, _: iban(value),
     ),
     "credit_card": Rule(re.compile(r"(?<![\w.-])\d(?:[ -]?\d){14,15}(?![\w-]|\.\d)"), NUMBER, _card),
     "us_ssn": Rule(
         re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"),
         NUMBER,
-        lambda match: match[0] not in {"123-45-6789", "078-05-1120"},  # the two that every form shows as an example
+        lambda value, _: value not in {"123-45-6789", "078-05-1120"},  # the two that every form shows as an example
     ),
     "phone": Rule(
         re.compile(
-            r"(?<![\w.+-])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?![\w-])"
-            r"|(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])(?!555)[2-9]\d{2}[-.]\d{4}(?![\w-]|\.\d)"
+            r"(?<![\w.+-])\+[1-9]\d{0,2}(?:[ .-]?(?:\(\d{1,4}\)|\d{1,4})){2,6}(?![\w-])"
+            r"|(?<![\w.-])(?:\((?!555)[2-9]\d{2}\) ?|(?!555)[2-9]\d{2}[-.])(?!555)[2-9]\d{2}[-.]\d{4}(?![\w-]|\.\d)"
         ),
         NUMBER,
         _phone,
@@ -139,10 +159,10 @@ def matches(text: str) -> Iterator[tuple[str, int, int]]:
     for name, rule in RULES.items():
         if not rule.tried(text):
             continue
-        for match in rule.pattern.finditer(text):
-            if rule.valid(match) and not any(start < match.end() and match.start() < end for start, end in taken):
-                taken.append(match.span())
-                yield name, match.start(), match.end()
+        for start, end in rule.hits(text):
+            if not any(first < end and start < last for first, last in taken):
+                taken.append((start, end))
+                yield name, start, end
 
 
 def mask(rule: str, value: str) -> str:

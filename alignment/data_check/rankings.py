@@ -81,7 +81,9 @@ def _bias(name: str, entries: list[Entry], findings: Findings) -> dict[str, Any]
     )
     if len(pairs) >= FEWEST_PROMPTS and (low > 0.5 + MARGIN or high < 0.5 - MARGIN):
         who = "earlier listed" if name == "position_bias" else "longer"
-        findings.add(name, None, f"the {who} response wins {share:.1%} of {sum(pairs.values())} pairs [{low:.1%}, {high:.1%}]")
+        findings.add(
+            name, None, f"the {who} response wins {share:.1%} of {sum(pairs.values())} pairs [{low:.1%}, {high:.1%}]"
+        )
     return {"share": share, "low": low, "high": high, "pairs": sum(pairs.values()), "prompts": len(pairs)}
 
 
@@ -99,7 +101,9 @@ def _annotators(entries: list[Entry], findings: Findings) -> dict[str, Any]:
     name, count = counts.most_common(1)[0]
     share = count / sum(counts.values())
     if len(counts) > 1 and share > MOST_OF_ONE:
-        findings.add("annotator_share", None, f"{excerpt(name)!r} ranked {count} of {sum(counts.values())} ({share:.1%})")
+        findings.add(
+            "annotator_share", None, f"{excerpt(name)!r} ranked {count} of {sum(counts.values())} ({share:.1%})"
+        )
     return {"annotators": len(counts), "largest_annotator_share": share}
 
 
@@ -131,7 +135,9 @@ def _circles_of_prompt(entries: list[Entry], findings: Findings) -> None:
         return
     for better, worse in circular:
         for entry in edges[better, worse]:
-            findings.add("contradictory_preferences", entry.line, f"{excerpt(better, 25)!r} over {excerpt(worse, 25)!r}")
+            findings.add(
+                "contradictory_preferences", entry.line, f"{excerpt(better, 25)!r} over {excerpt(worse, 25)!r}"
+            )
 
 
 def _reached(start: str, beaten: dict[str, set[str]]) -> set[str]:

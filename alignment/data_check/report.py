@@ -41,7 +41,7 @@ def count(findings: Findings, severity: Severity) -> int:
 
 def text(source: Source, findings: Findings, figures: dict[str, Any], mended: str | None) -> str:
     """The summary; `mended`: what --fix wrote, None without it."""
-    counts = [f"{count(findings, severity):,} {severity}s" for severity in SEVERITIES]
+    counts = [_counted(count(findings, severity), severity) for severity in SEVERITIES]
     if all(not findings.found(severity) for severity in SEVERITIES):
         counts = [_colour("nothing found", "bold")]
     head = f"{source.path}: {len(source.entries):,} {source.kind} on {source.lines:,} lines, {_size(source.bytes)}"
@@ -66,7 +66,9 @@ def _finding(kind: str, findings: Findings) -> str:
     about, cases = FINDINGS[kind], findings.of(kind)
     numbers = [str(case.line) for case in cases if case.line is not None]
     more = f", … ({len(numbers) - SHOWN_LINES:,} more)" if len(numbers) > SHOWN_LINES else ""
-    title = f"{_colour(f'{about.severity:<8}', about.severity)} {_colour(kind, 'bold')} × {len(cases):,}: {about.meaning}"
+    title = (
+        f"{_colour(f'{about.severity:<8}', about.severity)} {_colour(kind, 'bold')} × {len(cases):,}: {about.meaning}"
+    )
     lines = [f"line{'s' * (len(numbers) > 1)} {', '.join(numbers[:SHOWN_LINES])}{more}"] if numbers else []
     lines += [f"{case.line}: {case.detail}" if case.line else case.detail for case in cases[:SHOWN_EXAMPLES]]
     lines += [_colour(f"→ {about.advice}", "dim")]
@@ -86,9 +88,16 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if limit:
         facts.append(("limit", f"{limit:,} tokens; {figures['tokens']['above_limit']:,} records are longer"))
     if figures["scripts"]:
-        facts.append(("letters", ", ".join(f"{name} {_percent(share)}" for name, share in _largest(figures["scripts"]))))
+        facts.append(
+            ("letters", ", ".join(f"{name} {_percent(share)}" for name, share in _largest(figures["scripts"])))
+        )
     if figures["near_duplicates_unchecked"]:
-        facts.append(("unchecked", f"{figures['near_duplicates_unchecked']:,} texts share a template: near-duplicates of them may be missed"))
+        facts.append(
+            (
+                "unchecked",
+                f"{figures['near_duplicates_unchecked']:,} texts share a template: near-duplicates of them may be missed",
+            )
+        )
     if figures["other_fields"]:
         facts.append(("not read", "the fields " + ", ".join(figures["other_fields"])))
     for path, other in figures.get("against", {}).items():
@@ -114,6 +123,10 @@ def _ranking_facts(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
 def _largest(shares: dict[str, float]) -> list[tuple[str, float]]:
     """The five largest."""
     return sorted(shares.items(), key=lambda pair: -pair[1])[:5]
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def _percent(share: float) -> str:
