@@ -28,11 +28,9 @@ FLAG = "\U0001f3f4"
 FEW, MOST = 0.05, 0.9
 """A line is an outlier when its script leads on under FEW of the lines and another one on over MOST of them."""
 EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "BOPOMOFO"}
-SCRIPTS = frozenset(
-    ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA", "ETHIOPIC")
-    + ("DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA")
-    + ("THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "MONGOLIAN", "HANGUL", "CHEROKEE")
-)
+ALPHABETS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN", "HEBREW", "ARABIC", "SYRIAC", "THAANA", "ETHIOPIC")
+INDIC = ("DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI", "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA")
+SCRIPTS = {*ALPHABETS, *INDIC, "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "MONGOLIAN", "HANGUL", "CHEROKEE"}
 """First words of the Unicode names of a script's letters; letters of other scripts, and letter-like signs, are "Other"."""
 NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 

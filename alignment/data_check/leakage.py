@@ -17,8 +17,8 @@ def check(entries: list[Entry], others: list[Source], threshold: float, findings
     groups: dict[str, str] = {}
     index = NearIndex(threshold)
     places: list[str] = []
-    for source, entry in ((source, entry) for source in others for entry in source.entries):
-        place = f"{source.path.name} line {entry.line}"
+    for path, entry in [(other.path, entry) for other in others for entry in other.entries]:
+        place = f"{path.name} line {entry.line}"
         if entry.group is not None:
             groups.setdefault(entry.group, place)
         if not entry.subject.strip():

@@ -25,6 +25,7 @@ from alignment.records import (
     parse_line,
     prompt_text,
 )
+from alignment.text_files import check_start
 
 FOREIGN_FIELDS = {"chosen", "rejected", "completion", "conversations", "instruction", "output", "label", "answer"}
 """Fields of other projects' formats: with one of these a prompt, a text or a chat alone is no record of ours."""
@@ -148,11 +149,8 @@ def _content(path: str, name: str) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{name} {path}: no such file; give a JSONL file") from None
     except OSError as error:
-        raise UserError(f"{name} {path}: cannot be read ({error}); give a JSONL file") from None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{name} {path}: is UTF-16; save it as UTF-8")
-    if b"\0" in content:
-        raise UserError(f"{name} {path}: is binary (it holds zero bytes); give a JSONL file of UTF-8 text")
+        raise UserError(f"{name} {path}: cannot be read ({error.strerror}); give a JSONL file") from None
+    check_start(content[:4096], f"{name} {path}")
     if not content.strip():
         raise UserError(f"{name} {path}: holds no record; write one JSON object a line")
     return content

@@ -8,7 +8,7 @@
 - FOREIGN_FIELDS empty: test_other_formats_are_named_and_not_checked
 - `known` without the group fields: test_fields_that_nobody_reads
 - RecursionError not caught (records.py): test_every_faulty_line_is_named
-- zero bytes let through: test_unusable_files
+- the file's start not checked: test_unusable_files
 """
 
 from __future__ import annotations
@@ -121,8 +121,9 @@ def test_other_formats_are_named_and_not_checked(tmp_path, capsys, record):
         (None, ("no such file",)),
         (b"", ("holds no record",)),
         (b" \n\n", ("holds no record",)),
-        (b'{"prompt": "a\0b"}\n', ("is binary",)),
-        ('{"prompt": "a"}\n'.encode("utf-16"), ("is UTF-16", "save it as UTF-8")),
+        (b'{"prompt": "a\0b"}\n', ("is a binary file",)),
+        ('{"prompt": "a"}\n'.encode("utf-16"), ("is UTF-16 text", "save it as UTF-8")),
+        (b"\x1f\x8b\x08 packed", ("is compressed by gzip",)),
         (b"just words\nand more\n", ("no line of it is a JSON object", "`align import`")),
     ],
 )
