@@ -63,7 +63,8 @@ class CheckSettings(Settings):
     )
     fix: bool = setting(
         False,
-        help="write FILE's stem + .fixed.jsonl beside it, with the safe mends that `mended` in the report names",
+        help="write a copy beside it, FILE's stem + .fixed.jsonl, with safe mends only: faulty, repeated, leaked and empty "
+        "lines dropped; Unicode, line ends and control characters put right",
         source="ours: a check alone writes nothing",
     )
     mask_pii: bool = setting(

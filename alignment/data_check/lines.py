@@ -75,7 +75,7 @@ HAS_RESPONSES = (ResponseSet, Ranking)
 @dataclass
 class Source:
     """A file as read. lines: how many it has (a last empty one aside). skipped: those that hold no valid record.
-    other_fields: fields that no command reads, with the number of records that have them."""
+    other_fields: columns that no command reads, with the number of records that have them."""
 
     path: Path
     kind: str
@@ -235,7 +235,7 @@ def _names(values: list[Any]) -> str:
 
 
 def _unknown_fields(entries: list[Entry], known: frozenset[str], findings: Findings) -> dict[str, int]:
-    """How many records have each field that is not known; a finding where it may be a slip."""
+    """How many records have each field that is not known; where it may be a slip, a finding instead."""
     counts = Counter(name for entry in entries for name in entry.value if name not in known)
     close = {name: difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75) for name in counts}
     doubtful = {name for name, count in counts.items() if close[name] or count < len(entries) / 2}
@@ -243,7 +243,7 @@ def _unknown_fields(entries: list[Entry], known: frozenset[str], findings: Findi
         for name in (name for name in entry.value if name in doubtful):
             hint = f" (did you mean {close[name][0]!r}?)" if close[name] else ""
             findings.add("unknown_field", entry.line, f"{excerpt(name)!r}{hint}")
-    return dict(counts.most_common())
+    return {name: count for name, count in counts.most_common() if name not in doubtful}
 
 
 def _first_fault(findings: Findings) -> str:

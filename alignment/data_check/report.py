@@ -69,8 +69,9 @@ def _finding(kind: str, findings: Findings) -> str:
     title = (
         f"{_colour(f'{about.severity:<8}', about.severity)} {_colour(kind, 'bold')} × {len(cases):,}: {about.meaning}"
     )
-    lines = [f"line{'s' * (len(numbers) > 1)} {', '.join(numbers[:SHOWN_LINES])}{more}"] if numbers else []
-    lines += [f"{case.line}: {case.detail}" if case.line else case.detail for case in cases[:SHOWN_EXAMPLES]]
+    lines = [f"lines {', '.join(numbers[:SHOWN_LINES])}{more}"] if len(numbers) > SHOWN_EXAMPLES else []
+    for case in cases[:SHOWN_EXAMPLES]:
+        lines.append(": ".join(part for part in (f"line {case.line}" if case.line else "", case.detail) if part))
     lines += [_colour(f"→ {about.advice}", "dim")]
     return "\n".join([title, *(f"         {line}" for line in lines)])
 
@@ -101,7 +102,9 @@ def _facts(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if figures["other_fields"]:
         facts.append(("not read", "the fields " + ", ".join(figures["other_fields"])))
     for path, other in figures.get("against", {}).items():
-        facts.append(("against", f"{path}: {other['records']:,} {other['kind']}, {other['skipped']:,} lines skipped"))
+        facts.append(
+            ("against", f"{path}: {other['records']:,} records ({other['kind']}), {other['skipped']:,} lines skipped")
+        )
     return facts + _ranking_facts(figures.get("rankings"))
 
 

@@ -178,7 +178,7 @@ def test_the_text_shows_what_matters(check):
     for phrase in (
         "29 rankings on 30 lines",
         "1 error, 1 warning, 0 notes",
-        "error invalid_record × 1: the line is no valid record of this kind line 4 4: ranks holds 2 for 4 responses",
+        "error invalid_record × 1: the line is no valid record of this kind line 4: ranks holds 2 for 4 responses",
         "longer wins",
         "earlier wins",
         "annotators 3; the busiest ranked",
