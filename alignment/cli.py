@@ -19,6 +19,7 @@ COMMANDS = {
     "ppo": "ppo.config:COMMAND",
     "eval": "alignment.evaluate:COMMAND",
     "demo": "alignment.pipeline:COMMAND",
+    "data check": "alignment.data_check.command:COMMAND",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -17,6 +18,8 @@ from alignment.repeat import repeat
 from alignment.terminal import streams
 
 STDOUT_LOST = "stdout was closed, so not all was printed; the output is complete: the metrics are in its metrics.json"
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,20 @@ class Command:
     repeats: bool = False  # whether it can be run under several seeds
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a command returns that prints more than the table of its metrics.
+
+    text: shown in place of the table; colours (ANSI) are left out where it does not go to a terminal. code: exit code."""
+
+    metrics: dict[str, Any]
+    text: str
+    code: int = 0
+
+
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
-    """Exit code of the command: 0 done, 2 the user's mistake, 130 interrupted. Other exceptions are bugs and propagate."""
+    """Exit code of the command: 0 done (or what its Outcome says), 2 the user's mistake, 130 interrupted. Other
+    exceptions are bugs and propagate."""
     with streams() as stdout:
         code = _main(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
@@ -51,7 +66,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
         _prepare()
         module, function = command.run.split(":")
         run = getattr(importlib.import_module(module), function)
-        metrics = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
+        result = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
     except UserError as error:
         if "--debug" in argv:
             traceback.print_exc()
@@ -60,10 +75,13 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
     except KeyboardInterrupt:
         print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
         return 130
-    print(_table(metrics), file=sys.stderr if options.json else sys.stdout)
+    outcome = result if isinstance(result, Outcome) else Outcome(result, _table(result))
+    stream = sys.stderr if options.json else sys.stdout
+    colour = stream.isatty() and "NO_COLOR" not in os.environ
+    print(outcome.text if colour else COLOUR.sub("", outcome.text), file=stream)
     if options.json:
-        print(json.dumps(metrics, allow_nan=False))
-    return 0
+        print(json.dumps(outcome.metrics, allow_nan=False))
+    return outcome.code
 
 
 def _prepare() -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
@@ -181,7 +181,18 @@ def backbone(model: Any) -> nn.Module:
 
 def context_length(model: Any) -> int | None:
     """The longest sequence the model was made for (tokens), None where its config names none."""
-    return getattr(unwrapped(model).config.get_text_config(), "max_position_embeddings", None)
+    return _context(unwrapped(model).config)
+
+
+def configured_context(path: str, name: str) -> int | None:
+    """context_length of a model on disk or on the Hub, without loading its weights; `name` is the setting at fault."""
+    source = adapter_base(path, name) if is_adapter(path) else path
+    with explained(source, name, "configuration"):
+        return _context(AutoConfig.from_pretrained(source, trust_remote_code=False))
+
+
+def _context(config: Any) -> int | None:
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:

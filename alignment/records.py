@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -23,6 +23,10 @@ GROUP_FIELDS = ("group", "tree", "question")
 conversation, `question` that of question-and-context data."""
 
 T = TypeVar("T")
+
+
+class NotJSONError(ValueError):
+    """A line that is no JSON."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +127,7 @@ def read_rankings(
     """`group_fields`: the first of these that a record has is its group (OpenAssistant's conversations have `tree`)."""
 
     def parse(value: dict[str, Any]) -> Ranking:
-        group = next((value[field] for field in group_fields if value.get(field) is not None), None)
-        return _ranking({**value, "group": group})
+        return _ranking({**value, "group": group_of(value, group_fields)})
 
     return read_jsonl(path, name, parse)
 
@@ -145,6 +148,14 @@ def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]
 
 def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
     try:
+        return parse_line(line, parse)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def parse_line(line: str, parse: Callable[[dict[str, Any]], T]) -> T:
+    """The record on one line. Raises ValueError, whose text says what is wrong: NotJSONError where it is no JSON at all."""
+    try:
         value = json.loads(line.rstrip(), parse_constant=_no_constant)
         if not isinstance(value, dict):
             raise ValueError(f"holds {described(value)}; each line must hold one JSON object")
@@ -153,11 +164,14 @@ def _record(line: str, where: str, parse: Callable[[dict[str, Any]], T]) -> T:
         return parse(value)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at character {error.colno}"
-        raise UserError(f"{where}: is not JSON ({reason}); write one JSON object a line") from None
+        raise NotJSONError(f"is not JSON ({reason}); write one JSON object a line") from None
     except RecursionError:
-        raise UserError(f"{where}: its lists or objects are nested too deeply; write one flat JSON object") from None
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise ValueError("its lists or objects are nested too deeply; write one flat JSON object") from None
+
+
+def group_of(value: dict[str, Any], group_fields: tuple[str, ...]) -> Any:
+    """What a record must stay together with: the first of these fields that it has; None where it has none."""
+    return next((value[field] for field in group_fields if value.get(field) is not None), None)
 
 
 def write_jsonl(path: str | Path, records: Iterable[Any]) -> None:
@@ -326,11 +340,18 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"holds {word}, which is not JSON; write a finite number or null")
 
 
-PARSERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "demonstrations": _demonstration,
-    "prompts": _prompt_record,
-    "responses": _response_set,
-    "rankings": _ranking,
-    "verdicts": _verdict,
+@dataclass(frozen=True)
+class RecordKind:
+    """One of the kinds of records. parse: one JSON object → record, or ValueError. fields: all that it may hold."""
+
+    parse: Callable[[dict[str, Any]], Any]
+    fields: frozenset[str]
+
+
+RECORD_KINDS = {
+    "demonstrations": RecordKind(_demonstration, frozenset({"prompt", "response", "messages", "text"})),
+    "prompts": RecordKind(_prompt_record, frozenset(field.name for field in fields(PromptRecord))),
+    "responses": RecordKind(_response_set, frozenset(field.name for field in fields(ResponseSet))),
+    "rankings": RecordKind(_ranking, frozenset(field.name for field in fields(Ranking))),
+    "verdicts": RecordKind(_verdict, frozenset(field.name for field in fields(Verdict))),
 }
-"""Kind of record → its check: one JSON object becomes one record, or a ValueError says what is wrong."""

@@ -56,17 +56,17 @@ def workspace(output: str | Path, name: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def output_file(output: str | Path) -> Iterator[Path]:
+def output_file(output: str | Path, name: str = "--output") -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
-    `beside(path, suffix)`, move with it."""
+    `beside(path, suffix)`, move with it. name: the setting that an error speaks of."""
     for suffix in RESULT_FILES:  # what commands write beside it would replace these
-        _free(beside(Path(output), suffix), "file")
-    with _claimed(output, "file") as (final, folder):
+        _free(beside(Path(output), suffix), "file", name)
+    with _claimed(output, "file", name) as (final, folder):
         partial = folder / final.name
         yield partial
         others = sorted(path for path in folder.iterdir() if path != partial)
         for path in [*others, partial]:  # the file itself last: it is there only when all of it is
-            os.replace(path, _free(final.parent / path.name, "file"))
+            os.replace(path, _free(final.parent / path.name, "file", name))
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -139,18 +139,18 @@ def _free(output: str | Path, what: str, name: str = "--output") -> Path:
 
 
 @contextlib.contextmanager
-def _claimed(output: str | Path, what: str) -> Iterator[tuple[Path, Path]]:
+def _claimed(output: str | Path, what: str, name: str = "--output") -> Iterator[tuple[Path, Path]]:
     """(final place, `.NAME.partial` beside it to write in). The second is locked while the block runs: another run to
     the same output is refused at once, and what a killed run left there is cleared."""
-    with _told(output), _parents(_free(output, what)) as final:
+    with _told(output, name), _parents(_free(output, what, name)) as final:
         partial = final.with_name(f".{final.name}.partial")
         partial.mkdir(exist_ok=True)
         lock = os.open(partial, os.O_RDONLY)
         try:
             if not _locked(lock, partial):
-                raise UserError(f"--output {output}: another run is writing it; wait for it, or choose another {what}")
+                raise UserError(f"{name} {output}: another run is writing it; wait for it, or choose another {what}")
             try:
-                _free(output, what)  # the run before this one may have ended just now
+                _free(output, what, name)  # the run before this one may have ended just now
                 for path in partial.iterdir():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
                 yield final, partial

@@ -22,7 +22,7 @@ def read_lines(path: str | Path, name: str, what: str = "a JSONL file") -> Itera
             while line := file.readline(LONGEST_LINE + 1):
                 number += 1
                 if number == 1:
-                    _check_start(line, f"{name} {path}")
+                    check_start(line, f"{name} {path}")
                 yield number, _decoded(line, f"{name} {path}, line {number}")
     except FileNotFoundError:
         raise UserError(f"{name} {path}: no such file; give {what}") from None
@@ -35,7 +35,7 @@ def read_text(path: str | Path, name: str, what: str = "a text file") -> str:
     return "".join(line for _, line in read_lines(path, name, what)).replace("\r\n", "\n")
 
 
-def _check_start(line: bytes, where: str) -> None:
+def check_start(line: bytes, where: str) -> None:
     if line.startswith(_GZIP):
         raise UserError(f"{where}: is compressed by gzip; unpack it (`gunzip`) and give the text file")
     if line.startswith(_UTF16):

@@ -1,8 +1,10 @@
-"""How varied a set of responses is."""
+"""How varied a set of responses is, and when two texts are the same but for their dress."""
 
 from __future__ import annotations
 
 import itertools
+import re
+import unicodedata
 
 
 def distinct_2(texts: list[str]) -> float:
@@ -19,3 +21,10 @@ def exact_repeats(texts: list[str]) -> float:
     """Share of texts that equal an earlier one, 1 − different ÷ all: near 0 for open questions, 1 − 1/n when a policy
     says the same to every prompt."""
     return 1 - len(set(texts)) / len(texts)
+
+
+def normalised(text: str) -> str:
+    """The text's words in NFKC and lower case, one space apart: equal for texts that differ in case, spacing and
+    punctuation only. A text without a word stays as it is."""
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(words) or text

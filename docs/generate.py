@@ -15,6 +15,7 @@ from pathlib import Path
 from alignment.cli import COMMANDS, command
 from alignment.command import Command
 from alignment.config import build_parser, ordered_fields, shown, shown_name
+from alignment.data_check.findings import findings_table
 from alignment.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,6 +87,15 @@ def metrics_page() -> str:
     )
 
 
+def findings_page() -> str:
+    """Every kind of finding of `align data check`, from `alignment/data_check/findings.py`."""
+    return (
+        "# Findings of `align data check`\n\nErrors make the exit code 1: a stage would refuse the file, or its result "
+        "would mean nothing. Warnings and notes leave it 0. The last column says what `--fix` does.\n\n"
+        + findings_table()
+    )
+
+
 def house_page() -> str:
     """Every module with the first line of its docstring."""
     parts = ["# The house, room by room\n", "Each file says in its first line what lives there.\n"]
@@ -115,6 +125,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": settings_page,
     "metrics.md": metrics_page,
+    "data-check.md": findings_page,
     "house.md": house_page,
 }
 

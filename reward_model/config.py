@@ -35,7 +35,7 @@ class RewardSettings(TrainingSettings):
     group_field: str = setting(
         ",".join(GROUP_FIELDS),
         help="fields that name what must stay on one side of the split; the first that a record has, else its prompt",
-        source="ours: `tree` is OpenAssistant's conversation, `question` that of question-and-context data",
+        source="ours: alignment/records.py says whose fields these are",
     )
     epochs: int = setting(
         1,

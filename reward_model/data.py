@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from alignment.errors import UserError
 from alignment.progress import progress
 from alignment.records import Ranking, prompt_text, read_rankings
 from alignment.scorer import Scorer
+from alignment.text_statistics import normalised
 from reward_model.config import RewardSettings
 
 AUTO_TOKENS = 8192
@@ -163,13 +162,8 @@ def _fitting(examples: list[Example]) -> int:
 
 def _keys(ranking: Ranking) -> list[tuple[str, str]]:
     """What ties a ranking to others, the one that decides its side first."""
-    prompt = ("prompt", _normalised(prompt_text(ranking.prompt)))
+    prompt = ("prompt", normalised(prompt_text(ranking.prompt)))
     return [prompt] if ranking.group is None else [("group", ranking.group), prompt]
-
-
-def _normalised(text: str) -> str:
-    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(words) or text
 
 
 def _hash(key: tuple[str, str]) -> float:

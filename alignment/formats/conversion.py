@@ -10,7 +10,7 @@ from alignment.formats.detection import fitting
 from alignment.formats.format import Format, Place, Row
 from alignment.formats.kinds import convert
 from alignment.formats.parsing import Fault
-from alignment.records import PARSERS, encoded
+from alignment.records import RECORD_KINDS, encoded
 from alignment.text_files import LONGEST_LINE
 
 
@@ -67,7 +67,7 @@ def _other_format(row: Row | Fault, taken_for: Format) -> str | None:
 def _checked(value: Row, kind: str) -> Any:
     if len(encoded(value)) > LONGEST_LINE:
         raise ValueError(f"is longer than the {LONGEST_LINE // 2**20} MiB that a line of our files may have; cut it")
-    return PARSERS[kind](value)
+    return RECORD_KINDS[kind].parse(value)
 
 
 def _summed(records: list[Any], faults: list[str], without: int, kind: str) -> Conversion:

@@ -17,7 +17,7 @@ from alignment.formats import own
 from alignment.formats.details import details
 from alignment.formats.format import Format, Row
 from alignment.formats.table import FORMATS
-from alignment.records import PARSERS, read_jsonl
+from alignment.records import RECORD_KINDS, read_jsonl
 from alignment.run import output_file, write_result
 
 WRITABLE = tuple(name for name, one in FORMATS.items() if one.write)
@@ -84,7 +84,7 @@ def read_own(path: str) -> tuple[str, list[Any]]:
     kind = next((kind for kind, _ in votes.most_common() if kind is not None), None)
     if kind is None:
         raise UserError(f"RECORDS {path}: holds no records of ours; bring it in with `align import` first")
-    return kind, read_jsonl(path, "RECORDS", PARSERS[kind])
+    return kind, read_jsonl(path, "RECORDS", RECORD_KINDS[kind].parse)
 
 
 def write_rows(into: Format, kind: str, records: list[Any]) -> tuple[list[Row], int, list[str]]:

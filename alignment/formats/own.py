@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alignment.formats.columns import PROMPT_NAMES, RESPONSE_NAMES
 from alignment.formats.format import WHO, Format, Row
-from alignment.records import GROUP_FIELDS, PARSERS, plain
+from alignment.records import GROUP_FIELDS, RECORD_KINDS, plain
 
 NOT_OURS = {"chosen", "rejected", "label", "labels", "conversations", "role", "fields", *RESPONSE_NAMES}
 """With one of these beside them, neither `prompt` nor `text` alone is a record of ours."""
@@ -35,6 +35,6 @@ FORMAT = Format(
     remark="and the README's other records",
     fields=frozenset(("prompt", "response", "messages", "text", "responses", "ranks", "verdict", *WHO, *GROUP_FIELDS)),
     kind_of=_kind_of,
-    read=dict.fromkeys(PARSERS, _read),
-    write={kind: lambda record: [plain(record)] for kind in PARSERS},
+    read=dict.fromkeys(RECORD_KINDS, _read),
+    write={kind: lambda record: [plain(record)] for kind in RECORD_KINDS},
 )

@@ -24,7 +24,7 @@ from alignment.formats.files import read_rows
 from alignment.formats.parsing import Source
 from alignment.formats.table import FORMATS
 from alignment.records import (
-    PARSERS,
+    RECORD_KINDS,
     Demonstration,
     PromptRecord,
     Ranking,
@@ -152,7 +152,7 @@ def test_every_format_gives_back_what_it_holds(name, kind, data):
     back = []
     for row in json.loads(json.dumps(rows)):
         assert one.kind_of(row) == kind
-        back += [PARSERS[kind](value) for value in one.read[kind](row)]
+        back += [RECORD_KINDS[kind].parse(value) for value in one.read[kind](row)]
     assert [comparable(it, name) for it in back] == [comparable(it, name) for it in held(record, one.drops)]
 
 
@@ -172,7 +172,7 @@ def test_parquet_holds_rankings(tmp_path_factory, records):
     rows, _, _ = write_rows(FORMATS["own"], "rankings", records)
     WRITERS[".parquet"](path, rows, "rows.parquet")
     back = [row for _, row in read_rows(Source(str(path)))]
-    assert [PARSERS["rankings"](row) for row in back] == records
+    assert [RECORD_KINDS["rankings"].parse(row) for row in back] == records
     assert back == json.loads(json.dumps(rows))  # tuples are lists there
 
 
