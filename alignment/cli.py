@@ -16,6 +16,8 @@ COMMANDS = {
     "reward": "reward_model.config:COMMAND",
     "ppo": "ppo.config:COMMAND",
     "eval": "alignment.evaluate:COMMAND",
+    "report": "alignment.report.config:REPORT",
+    "compare": "alignment.report.config:COMPARE",
     "demo": "alignment.pipeline:COMMAND",
 }
 

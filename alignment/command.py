@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,15 @@ STDOUT_LOST = "stdout was closed, so not all was printed; the output is complete
 class Command:
     """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick.
 
-    repeats: whether `--seeds N` may run it N times; its output is a directory then."""
+    repeats: whether `--seeds N` may run it N times; its output is a directory then. show: "module:function",
+    metrics → what is printed of them, where that is not one a line."""
 
     name: str
     summary: str
     settings: type[Settings]
     run: str
     repeats: bool = False  # whether it can be run under several seeds
+    show: str = "alignment.command:_table"
 
 
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -49,8 +52,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             command.settings, argv, prog or f"align {command.name}", command.summary, repeats=command.repeats
         )
         _prepare()
-        module, function = command.run.split(":")
-        run = getattr(importlib.import_module(module), function)
+        run = _function(command.run)
         metrics = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
     except UserError as error:
         if "--debug" in argv:
@@ -60,10 +62,15 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
     except KeyboardInterrupt:
         print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
         return 130
-    print(_table(metrics), file=sys.stderr if options.json else sys.stdout)
+    print(_function(command.show)(metrics), file=sys.stderr if options.json else sys.stdout)
     if options.json:
         print(json.dumps(metrics, allow_nan=False))
     return 0
+
+
+def _function(reference: str) -> Callable[[Any], Any]:
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _prepare() -> None:
