@@ -15,7 +15,8 @@ from alignment.report.write import check_ours, write
 
 
 def run(settings: CompareSettings) -> dict[str, Any]:
-    """Writes the page; returns {report, runs, settings: {setting: {run: value}}, metrics: {metric: {run: value}}}."""
+    """Writes the page; returns {report, runs, settings: {setting: {run: value}}, metrics: {metric: {run:
+    {value, low?, high?} or, of several seeds, {mean, sd}}}}."""
     runs = _runs(settings.runs)
     target = Path(settings.output)
     check_ours(target)
@@ -35,7 +36,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         *_aligned(["setting that differs", *names], _rows(result["settings"], names)),
         "",
-        *_aligned(["metric", *names], _rows(result["metrics"], names)),
+        *_aligned(["metric", *names], _metric_rows(result)),
         "",
         f"page: {result['report']}",
     ]
@@ -74,34 +75,35 @@ def _page(runs: list[Run], result: dict[str, Any]) -> Page:
     settings = Table("Settings that differ", ["setting", *names], _rows(result["settings"], names))
     if not settings.rows:
         settings = Table("Settings that differ", [], [], "None: the runs had the same settings.")
-    metrics = _rows(result["metrics"], names)
+    metrics = _metric_rows(result)
     finals = Table(
         "Final metrics", ["metric", *names], [[several.name_of(command, row[0]), *row[1:]] for row in metrics]
     )
-    verdict = say(
-        "{} of {}: {}.",
-        words.plural(len(runs), "run"),
-        f"align {command}",
-        f"their settings differ in {', '.join(result['settings'])}"
-        if result["settings"]
-        else "their settings are the same",
+    differ = (
+        f"their settings differ in {', '.join(result['settings'])}" if result["settings"] else "of the same settings"
     )
+    verdict = [
+        say("{} of {}, {}.", words.plural(len(runs), "run"), f"align {command}", differ),
+        *several.headlines(runs, result["metrics"]),
+    ]
     figures = several.overlays(runs)
     body = [Section("outcome", "Settings and outcome", tables=[settings, finals])]
     if figures:
         body.append(Section("curves", "Curves", figures=figures))
     title = " · ".join(names)
     return Page(
-        title, "Comparison of runs", [f"align {command}"], [verdict], [], [*body, machine(runs), glossary({command})]
+        title, "Comparison of runs", [f"align {command}"], verdict, [], [*body, machine(runs), glossary({command})]
     )
 
 
-def _rows(table: dict[str, dict[str, Any]], names: list[str]) -> list[list[str]]:
-    return [[key, *(_cell(row[name]) for name in names)] for key, row in table.items()]
+def _rows(table: dict[str, dict[str, str]], names: list[str]) -> list[list[str]]:
+    return [[key, *(row[name] for name in names)] for key, row in table.items()]
 
 
-def _cell(value: Any) -> str:
-    return "none" if value is None else str(value)
+def _metric_rows(result: dict[str, Any]) -> list[list[str]]:
+    return [
+        [metric, *(several.in_words(row[name]) for name in result["runs"])] for metric, row in result["metrics"].items()
+    ]
 
 
 def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:

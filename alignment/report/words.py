@@ -16,15 +16,17 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """About three figures: 1234.5 → "1,234", 0.01234 → "0.0123", 0.00001 → "1.00e-05"."""
+    """About three figures: 1234.5 → "1,234", 0.0123 → "0.0123", −0.00001 → "−1.00e-05"."""
     if not math.isfinite(value):
         return str(value)
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
     size = abs(value)
-    if size < 1e-3:
-        return f"{value:.2e}"
-    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4}f}"
+    if value == int(value) and size < 1e15:
+        text = f"{int(size):,}"
+    elif size >= 0.1:
+        text = f"{size:,.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    else:
+        text = f"{size:.3g}" if size >= 1e-3 else f"{size:.2e}"
+    return f"−{text}" if value < 0 else text
 
 
 def shown(value: Any) -> str:
