@@ -18,6 +18,8 @@ COMMANDS = {
     "reward": "reward_model.config:COMMAND",
     "ppo": "ppo.config:COMMAND",
     "eval": "alignment.evaluate:COMMAND",
+    "report": "alignment.report.config:REPORT",
+    "compare": "alignment.report.config:COMPARE",
     "demo": "alignment.pipeline:COMMAND",
     "data check": "alignment.data_check.command:COMMAND",
 }

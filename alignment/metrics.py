@@ -58,7 +58,13 @@ METRICS = {
         Metric(
             "policy/loss", "–", "Σ clipped surrogate ÷ tokens, over the update's minibatches", "watch", "policy loss"
         ),
-        Metric("policy/approx_kl", "nats a token", "mean of ½ (log new − log old)² inside the update", "watch"),
+        Metric(
+            "policy/approx_kl",
+            "nats a token",
+            "mean of ½ (log new − log old)² inside the update",
+            "watch",
+            "KL of one update",
+        ),
         Metric("policy/clip_fraction", "share", "share of tokens with |ratio − 1| > clip_range", "watch"),
         Metric("policy/ratio_max", "–", "largest ratio in the update", "watch", "largest ratio"),
         Metric(

@@ -16,6 +16,7 @@ from alignment.config import MAX_SEED, MAX_THREADS, Settings, setting
 from alignment.demo import world
 from alignment.demo.annotator import gold, made_up, obeyed_injection
 from alignment.records import write_jsonl
+from alignment.report.write import REPORT
 from alignment.run import workspace, write_result
 
 BASE = Path(__file__).parent / "demo" / "base"
@@ -128,7 +129,10 @@ def run(settings: DemoSettings) -> dict[str, Any]:
         }  # fmt: skip
         write_result(work, "demo", settings, summary, started)
         show(work, summary)
-    print(f"\nEverything is in {settings.workspace}/; the numbers are in {settings.workspace}/metrics.json")
+    print(f"\nEverything is in {settings.workspace}/; the numbers are in {settings.workspace}/metrics.json.")
+    report = Path(settings.workspace).absolute() / REPORT
+    if report.exists():
+        print(f"See it as a page: {report}")
     return {
         "sft_over_base.win_rate": sft_over_base["win_rate"],
         "ppo_over_sft.win_rate": ppo_over_sft["win_rate"],

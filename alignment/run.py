@@ -77,7 +77,8 @@ def beside(path: Path, suffix: str) -> Path:
 def write_result(
     target: Path, command: str, settings: Settings, metrics: dict[str, Any], started: float, seeds: int = 1
 ) -> None:
-    """`config.yaml`, `metrics.json` and `run.json`, inside `target` where it is a directory, else beside it.
+    """`config.yaml`, `metrics.json` and `run.json`, inside `target` where it is a directory, else beside it. Into a
+    directory `report.html` goes too, drawn from what lies there: write the result last.
 
     command: its name as in `align NAME`. started: `time.time()` when the run began. seeds: how often it was run."""
 
@@ -87,6 +88,10 @@ def write_result(
     write_config(place("config.yaml"), settings)
     write_json(place("metrics.json"), metrics)
     write_json(place("run.json"), {**run_record(command, started), "seeds": seeds, "changed": changed(settings)})
+    if target.is_dir():
+        from alignment.report.write import draw
+
+        draw(target, str(getattr(settings, "output", None) or getattr(settings, "workspace", target)))
 
 
 def run_record(command: str, started: float) -> dict[str, Any]:
