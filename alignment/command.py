@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,15 @@ STDOUT_LOST = "stdout was closed, so not all was printed; the output is complete
 class Command:
     """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick.
 
-    repeats: whether `--seeds N` may run it N times; its output is a directory then."""
+    repeats: whether `--seeds N` may run it N times; its output is a directory then.
+    plan: "module:function" too, what `--dry-run` does instead; None where the command has no such option."""
 
     name: str
     summary: str
     settings: type[Settings]
     run: str
     repeats: bool = False  # whether it can be run under several seeds
+    plan: str | None = None
 
 
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
@@ -46,12 +49,15 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
 def _main(command: Command, argv: list[str], prog: str | None) -> int:
     try:
         settings, options = parse(
-            command.settings, argv, prog or f"align {command.name}", command.summary, repeats=command.repeats
+            command.settings,
+            argv,
+            prog or f"align {command.name}",
+            command.summary,
+            repeats=command.repeats,
+            plans=command.plan is not None,
         )
         _prepare()
-        module, function = command.run.split(":")
-        run = getattr(importlib.import_module(module), function)
-        metrics = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
+        metrics, text = _planned(command, settings, options) if options.dry_run else _done(command, settings, options)
     except UserError as error:
         if "--debug" in argv:
             traceback.print_exc()
@@ -60,10 +66,32 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
     except KeyboardInterrupt:
         print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
         return 130
-    print(_table(metrics), file=sys.stderr if options.json else sys.stdout)
+    print(text, file=sys.stderr if options.json else sys.stdout)
     if options.json:
         print(json.dumps(metrics, allow_nan=False))
     return 0
+
+
+def _done(command: Command, settings: Any, options: Any) -> tuple[dict[str, Any], str]:
+    """Runs the command. Returns its metrics, and these as the text to show."""
+    run = function(command.run)
+    metrics = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
+    return metrics, _table(metrics)
+
+
+def _planned(command: Command, settings: Any, options: Any) -> tuple[dict[str, Any], str]:
+    """`--dry-run`: what the command would do, as plain values and as text. Nothing is written."""
+    from alignment.plan import planned
+
+    assert command.plan is not None
+    plan = planned(function(command.plan), settings, options.seeds)
+    return plan.values(), plan.text(f"align {command.name}")
+
+
+def function(reference: str) -> Callable[[Any], Any]:
+    """The function behind "module:function"."""
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _prepare() -> None:
