@@ -28,10 +28,11 @@ def outline(path: str, dtype: Dtype = "float32", adapt: Callable[[Any], Any] = l
     the run makes of it, for example adds LoRA adapters. Nothing where it cannot be told, for example because the model
     is damaged: whoever loads it will say so."""
     try:
-        config = AutoConfig.from_pretrained(adapter_base(path, "") if is_adapter(path) else path)
+        source = adapter_base(path, "") if is_adapter(path) else path
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)  # else it asks the user
         kind = getattr(torch, dtype)
         with torch.device("meta"), _default_type(kind):  # adapters take their base's type only on a real device
-            return held(adapt(AutoModelForCausalLM.from_config(config, dtype=kind)))
+            return held(adapt(AutoModelForCausalLM.from_config(config, dtype=kind, trust_remote_code=False)))
     except Exception:  # of whatever kind: this is only an early warning
         return Held(0, 0)
 

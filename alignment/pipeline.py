@@ -180,12 +180,15 @@ def write_data(folder: Path, seed: int) -> dict[str, str]:
 def write_best_prefix(data: dict[str, str], settings: DemoSettings) -> None:
     """Writes the few-shot prefix under which the base answers best, on prompts of its own, to the file meant for it."""
     prefixes = world.few_shot_prompts()
-    means = [prefix_quality(prefix, data, settings) for prefix in prefixes]
+    means = [
+        prefix_quality(prefix, data, settings, f"few-shot prompt {number}")
+        for number, prefix in enumerate(prefixes, start=1)
+    ]
     Path(data["few-shot"]).write_text(prefixes[means.index(max(means))], encoding="utf-8")
 
 
-def prefix_quality(prefix: str, data: dict[str, str], settings: DemoSettings) -> float:
-    """The mean gold score of the base's answers after this few-shot prefix."""
+def prefix_quality(prefix: str, data: dict[str, str], settings: DemoSettings, title: str) -> float:
+    """The mean gold score of the base's answers after this few-shot prefix; `title` names the progress bar."""
     from alignment.config import GenerationSettings
     from alignment.responder import load_responder
     from alignment.seeds import seed_everything
@@ -194,7 +197,7 @@ def prefix_quality(prefix: str, data: dict[str, str], settings: DemoSettings) ->
     prompts = [record["prompt"] for record in read(data["dev"])]
     seed_everything(settings.seed, settings.threads)
     responder = load_responder(str(BASE), "--base", prefix, "\n")
-    answers = responder.respond(responder.encode_all(prompts, generation, "dev"), generation, "few-shot prompt")
+    answers = responder.respond(responder.encode_all(prompts, generation, "dev"), generation, title)
     return sum(gold(prompt, [answer.text])[0] for prompt, answer in zip(prompts, answers)) / len(prompts)
 
 

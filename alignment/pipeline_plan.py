@@ -59,7 +59,7 @@ def _few_shot(probe: Probe, data: dict[str, str], settings: DemoSettings) -> Non
     seconds = probe.measure(
         "few-shot prompts",
         [[one] for one in prefixes],
-        lambda some: prefix_quality(some[0], data, settings),
+        lambda some: prefix_quality(some[0], data, settings, "few-shot prompt"),
         lambda some: 1,
     )
     probe.add("few-shot prompts of the base", len(prefixes), "tried", seconds)
