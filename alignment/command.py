@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,15 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class Command:
     """A command of `align`: `run` is "module:function", imported only when it runs, so that `--help` is quick.
 
-    repeats: whether `--seeds N` may run it N times; its output is a directory then."""
+    repeats: whether `--seeds N` may run it N times; its output is a directory then.
+    plan: "module:function" too, what `--dry-run` does instead; None where the command has no such option."""
 
     name: str
     summary: str
     settings: type[Settings]
     run: str
     repeats: bool = False  # whether it can be run under several seeds
+    plan: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,15 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
 def _main(command: Command, argv: list[str], prog: str | None) -> int:
     try:
         settings, options = parse(
-            command.settings, argv, prog or f"align {command.name}", command.summary, repeats=command.repeats
+            command.settings,
+            argv,
+            prog or f"align {command.name}",
+            command.summary,
+            repeats=command.repeats,
+            plans=command.plan is not None,
         )
         _prepare()
-        module, function = command.run.split(":")
-        run = getattr(importlib.import_module(module), function)
-        result = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
+        outcome = _planned(command, settings, options) if options.dry_run else _done(command, settings, options)
     except UserError as error:
         if "--debug" in argv:
             traceback.print_exc()
@@ -75,13 +81,33 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
     except KeyboardInterrupt:
         print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
         return 130
-    outcome = result if isinstance(result, Outcome) else Outcome(result, _table(result))
     stream = sys.stderr if options.json else sys.stdout
     colour = stream.isatty() and "NO_COLOR" not in os.environ
     print(outcome.text if colour else COLOUR.sub("", outcome.text), file=stream)
     if options.json:
         print(json.dumps(outcome.metrics, allow_nan=False))
     return outcome.code
+
+
+def _done(command: Command, settings: Any, options: Any) -> Outcome:
+    run = function(command.run)
+    result = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
+    return result if isinstance(result, Outcome) else Outcome(result, _table(result))
+
+
+def _planned(command: Command, settings: Any, options: Any) -> Outcome:
+    """`--dry-run`: what the command would do, as plain values and as text. Nothing is written."""
+    from alignment.plan import planned
+
+    assert command.plan is not None
+    plan = planned(function(command.plan), settings, options.seeds)
+    return Outcome(plan.values(), plan.text(f"align {command.name}"))
+
+
+def function(reference: str) -> Callable[[Any], Any]:
+    """The function behind "module:function"."""
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _prepare() -> None:

@@ -155,11 +155,11 @@ def changed(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def parse(
-    cls: type[Settings], argv: list[str], prog: str, summary: str, repeats: bool = False
+    cls: type[Settings], argv: list[str], prog: str, summary: str, repeats: bool = False, plans: bool = False
 ) -> tuple[Any, argparse.Namespace]:
     """Settings of class `cls` from `--config FILE.yaml` and flags (flags win), and the options `json`, `debug` and, where
-    the command repeats, `seeds`."""
-    parser = build_parser(cls, prog, summary, repeats)
+    the command repeats, `seeds`, where it plans, `dry_run`."""
+    parser = build_parser(cls, prog, summary, repeats, plans)
     known = [option for action in parser._actions for option in action.option_strings]
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -168,6 +168,7 @@ def parse(
         )
     options = argparse.Namespace(**{name: arguments.__dict__.pop(name) for name in ("json", "debug")})
     options.seeds = _checked_seeds(arguments.__dict__.pop("seeds", 1))
+    options.dry_run = arguments.__dict__.pop("dry_run", False)
     config = arguments.__dict__.pop("config", None)
     values = {**(_read_yaml(cls, Path(config)) if config else {}), **vars(arguments)}
     for field in dataclasses.fields(cls):
@@ -179,7 +180,9 @@ def parse(
     return cls(**values), options
 
 
-def build_parser(cls: type[Settings], prog: str, summary: str, repeats: bool = False) -> argparse.ArgumentParser:
+def build_parser(
+    cls: type[Settings], prog: str, summary: str, repeats: bool = False, plans: bool = False
+) -> argparse.ArgumentParser:
     """The argparse parser of a settings class; unset flags stay absent, so that the YAML file can fill them."""
     parser = _Parser(prog=prog, description=summary, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     parser.add_argument("--config", metavar="FILE.yaml", help="settings from a YAML file; flags override it")
@@ -198,6 +201,13 @@ def build_parser(cls: type[Settings], prog: str, summary: str, repeats: bool = F
             "--seeds",
             metavar="N",
             help="run with N seeds from --seed on, each into OUTPUT/seed-S; mean ± sd of the metrics",
+        )
+    if plans:
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="do not run and write nothing: say what would be read and written, how long it would take and how much "
+            "memory, after a short probe on this device",
         )
     parser.add_argument(
         "--json", action="store_true", default=False, help="print one JSON object with the metrics as the last line"

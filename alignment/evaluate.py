@@ -65,6 +65,7 @@ COMMAND = Command(
     EvaluateSettings,
     "alignment.evaluate:run",
     repeats=True,
+    plan="alignment.evaluate_plan:plan",
 )
 
 
@@ -74,7 +75,7 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
 
     started = time.time()
     with output_directory(settings.output) as directory:
-        inputs = _inputs(settings)
+        inputs = read_inputs(settings)
         match = _match(inputs, settings)
         best = _best_of_n(inputs, match, settings)
         metrics = {**win_metrics(match, best, settings.seed), "judge": settings.judge}
@@ -84,7 +85,7 @@ def run(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Inputs:
+class Inputs:
     """All that the command reads, checked before anything slow. ids: each side's tokens of every prompt."""
 
     records: list[PromptRecord]
@@ -97,7 +98,7 @@ class _Inputs:
     against_ids: list[list[int]]
 
 
-def _inputs(settings: EvaluateSettings) -> _Inputs:
+def read_inputs(settings: EvaluateSettings) -> Inputs:
     from alignment.best_of_n import parse_sizes
     from alignment.responder import load_responder
     from alignment.scorer import load_judge, load_scorer
@@ -112,10 +113,10 @@ def _inputs(settings: EvaluateSettings) -> _Inputs:
     prompts, source = [record.prompt for record in records], f"--prompts {settings.prompts}"
     policy_ids = policy.encode_all(prompts, settings, source)
     against_ids = against.encode_all(prompts, settings, source)
-    return _Inputs(records, judge, scorer, sizes if scorer else [], policy, against, policy_ids, against_ids)
+    return Inputs(records, judge, scorer, sizes if scorer else [], policy, against, policy_ids, against_ids)
 
 
-def _match(inputs: _Inputs, settings: EvaluateSettings) -> Match:
+def _match(inputs: Inputs, settings: EvaluateSettings) -> Match:
     """Both sides' answers, judged."""
     from alignment.comparison import Match, as_responses, judged, play
     from alignment.seeds import seed_everything
@@ -131,7 +132,7 @@ def _match(inputs: _Inputs, settings: EvaluateSettings) -> Match:
     return Match(inputs.records, policy, against, *scores)
 
 
-def _best_of_n(inputs: _Inputs, match: Match, settings: EvaluateSettings) -> dict[int, BestOfN]:
+def _best_of_n(inputs: Inputs, match: Match, settings: EvaluateSettings) -> dict[int, BestOfN]:
     """For each n, the best of n fresh answers of --against, judged like the policy against the same answers."""
     if inputs.scorer is None:
         return {}

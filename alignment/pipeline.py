@@ -1,4 +1,4 @@
-"""`align demo`: every stage on the embedded world, one call per arrow. It sees all stages and is imported by nobody.
+"""`align demo`: every stage on the embedded world, one call per arrow. It sees all stages; only its dry run imports it.
 
 prompts → demonstrations → SFT → responses → rankings (by a simulated annotator) → reward model → PPO → evaluation
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment.command import Command
+from alignment.command import Command, function
 from alignment.config import MAX_SEED, MAX_THREADS, Settings, setting
 from alignment.demo import world
 from alignment.demo.annotator import gold, made_up, obeyed_injection
@@ -51,81 +51,93 @@ COMMAND = Command(
     summary="the whole pipeline on the embedded world: SFT, rankings by a simulated annotator, reward model, PPO, evaluation",
     settings=DemoSettings,
     run="alignment.pipeline:run",
+    plan="alignment.pipeline_plan:plan",
 )
 
 
-def run(settings: DemoSettings) -> dict[str, Any]:
-    """Runs the stages with their default settings and leaves their outputs side by side; prints answers before and after."""
-    from alignment import evaluate, rank, sample
-    from ppo import config as ppo_config
-    from ppo import train as ppo_train
-    from reward_model import config as reward_config
-    from reward_model import train as reward_train
-    from sft import config as sft_config
-    from sft import train as sft_train
+@dataclass(frozen=True)
+class Stage:
+    """One command of the demo. title: what is said when it begins, None where it goes on with what was said before."""
 
-    started = time.time()
+    command: Command
+    settings: Any
+    title: str | None
+
+    @property
+    def name(self) -> str:
+        """The name of its output."""
+        return Path(self.settings.output).name
+
+
+def stages(work: Path, data: dict[str, str], settings: DemoSettings) -> list[Stage]:
+    """All commands in order, with their default settings but for what the demo's size asks for.
+
+    Each reads what those before it left in `work`; data: name → path, as `write_data` returns it."""
+    from alignment import evaluate, rank, sample
+    from ppo import config as ppo
+    from reward_model import config as reward
+    from sft import config as sft
+
     common: dict[str, Any] = {"seed": settings.seed, "threads": settings.threads}
-    generation: dict[str, Any] = {"max_new_tokens": MAX_NEW_TOKENS}
+    generation = common | {"max_new_tokens": MAX_NEW_TOKENS}
+
+    def path(name: str) -> str:
+        return str(work / name)
+
+    demonstrations = sft.SFTSettings(
+        base=str(BASE), data=data["demonstrations"], output=path("sft"), lr=SFT_LR, epochs=SFT_EPOCHS, **common
+    )
+    responses = sample.SampleSettings(
+        policy=path("sft"), prompts=data["rank"], output=path("responses.jsonl"), **generation
+    )
+    rankings = rank.RankSettings(
+        responses=path("responses.jsonl"), annotator=ANNOTATOR, output=path("rankings.jsonl"),
+        flip_probability=FLIP_PROBABILITY, **common,
+    )  # fmt: skip
+    rewards = reward.RewardSettings(
+        base=path("sft"), rankings=path("rankings.jsonl"), output=path("reward-model"), **common
+    )
+    policy = ppo.PPOSettings(
+        policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"), steps=PPO_STEPS,
+        gold=ANNOTATOR, **generation,
+    )  # fmt: skip
+    judged: dict[str, Any] = {"prompts": data["eval"], "judge": ANNOTATOR, **generation}
+    sft_over_base = evaluate.EvaluateSettings(
+        policy=path("sft"), against=str(BASE), against_prefix=data["few-shot"], against_stop="\n",
+        output=path("eval-sft-over-base"), **judged,
+    )  # fmt: skip
+    ppo_over_sft = evaluate.EvaluateSettings(
+        policy=path("ppo"), against=path("sft"), output=path("eval-ppo-over-sft"), **judged
+    )
+    return [
+        Stage(sft.COMMAND, demonstrations, "SFT: the base model learns from demonstrations"),
+        Stage(sample.COMMAND, responses, "the SFT model answers each prompt 4 times"),
+        Stage(rank.COMMAND, rankings, "a simulated annotator ranks the answers, with noise"),
+        Stage(reward.COMMAND, rewards, "a reward model learns the rankings"),
+        Stage(ppo.COMMAND, policy, "PPO optimises the policy against the reward model, near the SFT model"),
+        Stage(
+            evaluate.COMMAND,
+            sft_over_base,
+            "evaluation on held-out prompts by the simulated annotator's noise-free gold score",
+        ),
+        Stage(evaluate.COMMAND, ppo_over_sft, None),
+    ]
+
+
+def run(settings: DemoSettings) -> dict[str, Any]:
+    """Runs the stages and leaves their outputs side by side; prints answers before and after."""
+    started = time.time()
     with workspace(settings.workspace, "--workspace") as work:
         data = write_data(work / "data", settings.seed)
-        prefix = best_prefix(work, data, common | generation)
-
-        def path(name: str) -> str:
-            return str(work / name)
-
-        say(1, "SFT: the base model learns from demonstrations")
-        sft_train.run(
-            sft_config.SFTSettings(
-                base=str(BASE), data=data["demonstrations"], output=path("sft"), lr=SFT_LR, epochs=SFT_EPOCHS, **common
-            )
-        )  # fmt: skip
-        say(2, "the SFT model answers each prompt 4 times")
-        sample.run(
-            sample.SampleSettings(
-                policy=path("sft"), prompts=data["rank"], output=path("responses.jsonl"), **common, **generation
-            )
+        say(0, "the base model alone: which few-shot prompt suits it best?")
+        write_best_prefix(data, settings)
+        results = run_stages(stages(work, data, settings))
+        sft_over_base, ppo_over_sft, reward = (
+            results[name] for name in ("eval-sft-over-base", "eval-ppo-over-sft", "reward-model")
         )
-        say(3, "a simulated annotator ranks the answers, with noise")
-        rank.run(
-            rank.RankSettings(
-                responses=path("responses.jsonl"),
-                annotator=ANNOTATOR,
-                output=path("rankings.jsonl"),
-                flip_probability=FLIP_PROBABILITY,
-                **common,
-            )
-        )
-        say(4, "a reward model learns the rankings")
-        reward = reward_train.run(
-            reward_config.RewardSettings(
-                base=path("sft"), rankings=path("rankings.jsonl"), output=path("reward-model"), **common
-            )
-        )
-        say(5, "PPO optimises the policy against the reward model, near the SFT model")
-        ppo_train.run(
-            ppo_config.PPOSettings(
-                policy=path("sft"), reward_model=path("reward-model"), prompts=data["ppo"], output=path("ppo"), steps=PPO_STEPS,
-                gold=ANNOTATOR, **common, **generation,
-            )
-        )  # fmt: skip
-        say(6, "evaluation on held-out prompts by the simulated annotator's noise-free gold score")
-        sft_over_base = evaluate.run(
-            evaluate.EvaluateSettings(
-                policy=path("sft"), against=str(BASE), against_prefix=prefix, against_stop="\n", prompts=data["eval"],
-                judge=ANNOTATOR, output=path("eval-sft-over-base"), **common, **generation,
-            )
-        )  # fmt: skip
-        ppo_over_sft = evaluate.run(
-            evaluate.EvaluateSettings(
-                policy=path("ppo"), against=path("sft"), prompts=data["eval"], judge=ANNOTATOR,
-                output=path("eval-ppo-over-sft"), **common, **generation,
-            )
-        )  # fmt: skip
-        behaviour = count_behaviour(work)
         summary = {
             "sft_over_base": sft_over_base, "ppo_over_sft": ppo_over_sft, "reward_model": reward,
-            "behaviour": behaviour, "seconds": time.time() - started,
+            "behaviour": count_behaviour(work), "seconds": time.time() - started,
         }  # fmt: skip
         write_result(work, "demo", settings, summary, started)
         show(work, summary)
@@ -142,8 +154,20 @@ def run(settings: DemoSettings) -> dict[str, Any]:
     }
 
 
+def run_stages(several: list[Stage]) -> dict[str, dict[str, Any]]:
+    """The metrics of each stage, by the name of its output."""
+    results, number = {}, 0
+    for stage in several:
+        if stage.title:
+            number += 1
+            say(number, stage.title)
+        results[stage.name] = function(stage.command.run)(stage.settings)
+    return results
+
+
 def write_data(folder: Path, seed: int) -> dict[str, str]:
-    """The world's prompts and demonstrations as JSONL files, in splits that share no prompt; name → path."""
+    """The world's prompts and demonstrations as JSONL files, in splits that share no prompt; name → path. "few-shot" is
+    the path of a file that is written later."""
     folder.mkdir()
     files = {
         "demonstrations": world.demonstrations(DEMONSTRATIONS, seed),
@@ -154,29 +178,31 @@ def write_data(folder: Path, seed: int) -> dict[str, str]:
     }
     for name, records in files.items():
         write_jsonl(folder / f"{name}.jsonl", records)
-    return {name: str(folder / f"{name}.jsonl") for name in files}
+    return {name: str(folder / f"{name}.jsonl") for name in files} | {"few-shot": str(folder / "few-shot.txt")}
 
 
-def best_prefix(work: Path, data: dict[str, str], settings: dict[str, Any]) -> str:
-    """The few-shot prefix under which the base answers best on prompts of its own; path of the file that holds it."""
+def write_best_prefix(data: dict[str, str], settings: DemoSettings) -> None:
+    """Writes the few-shot prefix under which the base answers best, on prompts of its own, to the file meant for it."""
+    prefixes = world.few_shot_prompts()
+    means = [
+        prefix_quality(prefix, data, settings, f"few-shot prompt {number}")
+        for number, prefix in enumerate(prefixes, start=1)
+    ]
+    Path(data["few-shot"]).write_text(prefixes[means.index(max(means))], encoding="utf-8")
+
+
+def prefix_quality(prefix: str, data: dict[str, str], settings: DemoSettings, title: str) -> float:
+    """The mean gold score of the base's answers after this few-shot prefix; `title` names the progress bar."""
     from alignment.config import GenerationSettings
     from alignment.responder import load_responder
     from alignment.seeds import seed_everything
 
-    say(0, "the base model alone: which few-shot prompt suits it best?")
-    generation = GenerationSettings(max_new_tokens=settings["max_new_tokens"])
+    generation = GenerationSettings(max_new_tokens=MAX_NEW_TOKENS)
     prompts = [record["prompt"] for record in read(data["dev"])]
-    means = []
-    for number, prefix in enumerate(world.few_shot_prompts(), start=1):
-        seed_everything(settings["seed"], settings["threads"])
-        responder = load_responder(str(BASE), "--base", prefix, "\n")
-        answers = responder.respond(
-            responder.encode_all(prompts, generation, "dev"), generation, f"few-shot prompt {number}"
-        )
-        means.append(sum(gold(prompt, [answer.text])[0] for prompt, answer in zip(prompts, answers)) / len(prompts))
-    best = world.few_shot_prompts()[means.index(max(means))]
-    (work / "data" / "few-shot.txt").write_text(best, encoding="utf-8")
-    return str(work / "data" / "few-shot.txt")
+    seed_everything(settings.seed, settings.threads)
+    responder = load_responder(str(BASE), "--base", prefix, "\n")
+    answers = responder.respond(responder.encode_all(prompts, generation, "dev"), generation, title)
+    return sum(gold(prompt, [answer.text])[0] for prompt, answer in zip(prompts, answers)) / len(prompts)
 
 
 def count_behaviour(work: Path) -> dict[str, dict[str, float]]:

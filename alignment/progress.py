@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm import tqdm
+
+_SILENT = ContextVar("silent", default=False)
 
 
 def progress(total: int, name: str, unit: str) -> Any:
@@ -12,4 +17,16 @@ def progress(total: int, name: str, unit: str) -> Any:
     import sys
 
     interval = 0.1 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, desc=f"{name:<22}", unit=unit, mininterval=interval, dynamic_ncols=True)
+    return tqdm(
+        total=total, desc=f"{name:<22}", unit=unit, mininterval=interval, dynamic_ncols=True, disable=_SILENT.get()
+    )
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """No bars inside: for work that is only measured."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)

@@ -49,6 +49,7 @@ COMMAND = Command(
     "rank responses by a simulated annotator (a Python function, with noise)",
     RankSettings,
     "alignment.rank:run",
+    plan="alignment.rank_plan:plan",
 )
 
 
@@ -57,27 +58,38 @@ def run(settings: RankSettings) -> dict[str, Any]:
 
     Without noise (P = 0) equal gold scores tie. With noise they are ranked by chance, as a person would who has to
     choose; only responses with the same text still tie."""
-    from alignment.seeds import seed_everything
-
     started = time.time()
     with output_file(settings.output) as path:
-        sets = read_responses(settings.responses)
-        annotator = load_function(settings.annotator, "--annotator", settings.function_timeout)
-        seed_everything(settings.seed, settings.threads)
-        gold = _gold_scores(annotator, sets)
-        gaps = label_noise.gold_gaps(gold)
-        if not len(gaps):
-            raise UserError(
-                f"--annotator {settings.annotator}: gives all responses of each prompt the same score; "
-                "there is nothing to rank: sample more varied responses or use another annotator"
-            )
-        noise = label_noise.calibrated_noise(gaps, settings.flip_probability)
-        noisy = _noisy(gold, sets, noise, settings.seed)
-        rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
-        metrics = _metrics(settings, gold, noisy, rankings, noise)
+        sets, annotator = read_inputs(settings)
+        rankings, metrics = ranked(settings, annotator, sets)
         write_jsonl(path, rankings)
         write_result(path, "rank", settings, metrics, started)
     return metrics
+
+
+def read_inputs(settings: RankSettings) -> tuple[list[ResponseSet], Judge]:
+    """(responses, annotator); seeds the run."""
+    from alignment.seeds import seed_everything
+
+    sets = read_responses(settings.responses)
+    annotator = load_function(settings.annotator, "--annotator", settings.function_timeout)
+    seed_everything(settings.seed, settings.threads)
+    return sets, annotator
+
+
+def ranked(settings: RankSettings, annotator: Judge, sets: list[ResponseSet]) -> tuple[list[Ranking], dict[str, Any]]:
+    """The rankings of all response sets, and the metrics. UserError where the annotator tells no responses apart."""
+    gold = _gold_scores(annotator, sets)
+    gaps = label_noise.gold_gaps(gold)
+    if not len(gaps):
+        raise UserError(
+            f"--annotator {settings.annotator}: gives all responses of each prompt the same score; "
+            "there is nothing to rank: sample more varied responses or use another annotator"
+        )
+    noise = label_noise.calibrated_noise(gaps, settings.flip_probability)
+    noisy = _noisy(gold, sets, noise, settings.seed)
+    rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
+    return rankings, _metrics(settings, gold, noisy, rankings, noise)
 
 
 def _gold_scores(annotator: Judge, sets: list[ResponseSet]) -> list[Scores]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -42,6 +42,19 @@ def output_directory(output: str | Path) -> Iterator[Path]:
         os.rename(partial, final)
 
 
+def require_free(output: str | Path, what: Literal["directory", "file"], name: str = "--output") -> None:
+    """Refuses what `output_directory`, `output_file` or `workspace` would refuse, in the same sentences, and leaves
+    everything as it was."""
+    if what == "file":
+        _free_beside(output)
+    with _told(output, name), _parents(_free(output, what, name)) as final:
+        partial = _partial(final)
+        left = partial.exists()  # by a killed run: the next real one clears it
+        with _lock(partial, output, what):
+            if not left:
+                partial.rmdir()
+
+
 @contextlib.contextmanager
 def workspace(output: str | Path, name: str) -> Iterator[Path]:
     """A fresh directory for the outputs of several stages, at its final place from the start, because the stages record
@@ -59,8 +72,7 @@ def workspace(output: str | Path, name: str) -> Iterator[Path]:
 def output_file(output: str | Path, name: str = "--output") -> Iterator[Path]:
     """A path to write; it becomes the file `output` when the block ends well. Files beside it, named with
     `beside(path, suffix)`, move with it. name: the setting that an error speaks of."""
-    for suffix in RESULT_FILES:  # what commands write beside it would replace these
-        _free(beside(Path(output), suffix), "file", name)
+    _free_beside(output, name)
     with _claimed(output, "file", name) as (final, folder):
         partial = folder / final.name
         yield partial
@@ -143,17 +155,23 @@ def _free(output: str | Path, what: str, name: str = "--output") -> Path:
     return final
 
 
+def _free_beside(output: str | Path, name: str = "--output") -> None:
+    """Nothing may lie where the result files of a file's command go: it would be replaced."""
+    for suffix in RESULT_FILES:
+        _free(beside(Path(output), suffix), "file", name)
+
+
+def _partial(final: Path) -> Path:
+    return final.with_name(f".{final.name}.partial")
+
+
 @contextlib.contextmanager
 def _claimed(output: str | Path, what: str, name: str = "--output") -> Iterator[tuple[Path, Path]]:
     """(final place, `.NAME.partial` beside it to write in). The second is locked while the block runs: another run to
     the same output is refused at once, and what a killed run left there is cleared."""
     with _told(output, name), _parents(_free(output, what, name)) as final:
-        partial = final.with_name(f".{final.name}.partial")
-        partial.mkdir(exist_ok=True)
-        lock = os.open(partial, os.O_RDONLY)
-        try:
-            if not _locked(lock, partial):
-                raise UserError(f"{name} {output}: another run is writing it; wait for it, or choose another {what}")
+        partial = _partial(final)
+        with _lock(partial, output, what, name):
             try:
                 _free(output, what, name)  # the run before this one may have ended just now
                 for path in partial.iterdir():
@@ -161,8 +179,19 @@ def _claimed(output: str | Path, what: str, name: str = "--output") -> Iterator[
                 yield final, partial
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        finally:
-            os.close(lock)
+
+
+@contextlib.contextmanager
+def _lock(partial: Path, output: str | Path, what: str, name: str = "--output") -> Iterator[None]:
+    """Makes the folder where it is not there, and holds it while the block runs; UserError where another run does."""
+    partial.mkdir(exist_ok=True)
+    lock = os.open(partial, os.O_RDONLY)
+    try:
+        if not _locked(lock, partial):
+            raise UserError(f"{name} {output}: another run is writing it; wait for it, or choose another {what}")
+        yield
+    finally:
+        os.close(lock)
 
 
 def _locked(lock: int, partial: Path) -> bool:

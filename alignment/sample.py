@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignment.command import Command
 from alignment.config import GenerationSettings, StageSettings, setting
 from alignment.records import PromptRecord, Response, ResponseSet, read_prompts, write_jsonl
 from alignment.run import output_file, write_result
+
+if TYPE_CHECKING:  # it imports torch, which `align --help` does without
+    from alignment.responder import Responder
 
 
 @dataclass(frozen=True)
@@ -26,28 +29,39 @@ class SampleSettings(StageSettings, GenerationSettings):
     )
 
 
-COMMAND = Command("sample", "draw several responses a prompt from a policy", SampleSettings, "alignment.sample:run")
+COMMAND = Command(
+    "sample",
+    "draw several responses a prompt from a policy",
+    SampleSettings,
+    "alignment.sample:run",
+    plan="alignment.sample_plan:plan",
+)
 
 
 def run(settings: SampleSettings) -> dict[str, Any]:
     """Writes one ResponseSet a prompt to `output`, with `.config.yaml`, `.metrics.json` and `.run.json` beside it."""
-    from alignment.responder import load_responder
-    from alignment.seeds import seed_everything
-
     started = time.time()
     with output_file(settings.output) as path:
-        records = read_prompts(settings.prompts)[: settings.max_prompts]
-        seed_everything(settings.seed, settings.threads)
-        policy = load_responder(settings.policy, "--policy")
-        prompts = policy.encode_all([record.prompt for record in records], settings, f"--prompts {settings.prompts}")
-        k = settings.responses_per_prompt
-        drawn = policy.respond([prompt for prompt in prompts for _ in range(k)], settings, "sampling")
+        records, policy, prompts = read_inputs(settings)
+        drawn = policy.respond(prompts, settings, "sampling")
         responses = [Response(answer.text, settings.policy, answer.finished) for answer in drawn]
-        sets = _sets(records, responses, k)
+        sets = _sets(records, responses, settings.responses_per_prompt)
         metrics = _metrics(sets, [len(answer.ids) for answer in drawn])
         write_jsonl(path, sets)
         write_result(path, "sample", settings, metrics, started)
     return metrics
+
+
+def read_inputs(settings: SampleSettings) -> tuple[list[PromptRecord], Responder, list[list[int]]]:
+    """(records, policy, the token ids of each prompt K times over), checked before anything slow; seeds the run."""
+    from alignment.responder import load_responder
+    from alignment.seeds import seed_everything
+
+    records = read_prompts(settings.prompts)[: settings.max_prompts]
+    seed_everything(settings.seed, settings.threads)
+    policy = load_responder(settings.policy, "--policy")
+    prompts = policy.encode_all([record.prompt for record in records], settings, f"--prompts {settings.prompts}")
+    return records, policy, [prompt for prompt in prompts for _ in range(settings.responses_per_prompt)]
 
 
 def _sets(records: list[PromptRecord], responses: list[Response], k: int) -> list[ResponseSet]:

@@ -29,19 +29,24 @@ def tracker(report_to: str, directory: Path, settings: Settings) -> Iterator[Log
 
     The settings are stored with the run; what a tracker keeps in files (tensorboard) goes to `directory`/instruct-loop.
     Enter it before the work starts: a tracker that is not installed is a UserError. "none" logs nothing."""
+    require_installed(report_to)
     if report_to == "none":
         yield lambda values, step: None
         return
-    if not _INSTALLED[report_to]():
-        raise UserError(
-            f"--report-to is {report_to!r}, which is not installed; run `pip install {report_to}`, or use none"
-        )
     run = _start(report_to, directory)
     try:
         run.store_init_configuration({name: _plain(value) for name, value in asdict(settings).items()})
         yield lambda values, step: run.log(values, step=step)
     finally:
         run.finish()
+
+
+def require_installed(report_to: str) -> None:
+    """UserError where the tracker is not installed."""
+    if report_to != "none" and not _INSTALLED[report_to]():
+        raise UserError(
+            f"--report-to is {report_to!r}, which is not installed; run `pip install {report_to}`, or use none"
+        )
 
 
 def _start(report_to: str, directory: Path) -> Any:

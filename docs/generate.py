@@ -63,7 +63,7 @@ def command_section(one: Command) -> str:
     own = {shown_name(field) for field in dataclasses.fields(one.settings)}
     options = [
         (code(action.option_strings[-1]), str(action.help).replace("%%", "%"))
-        for action in build_parser(one.settings, one.name, one.summary, one.repeats)._actions
+        for action in build_parser(one.settings, one.name, one.summary, one.repeats, one.plan is not None)._actions
         if action.option_strings and action.option_strings[0] not in own
     ]
     return (

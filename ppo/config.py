@@ -115,4 +115,5 @@ COMMAND = Command(
     settings=PPOSettings,
     run="ppo.train:run",
     repeats=True,
+    plan="ppo.plan:plan",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from alignment.learning_rates import learning_rate
 from alignment.masked import masked_mean, masked_variance
 from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
 from alignment.progress import progress
-from alignment.records import read_prompts, write_jsonl
+from alignment.records import PromptRecord, read_prompts, write_jsonl
 from alignment.run import output_directory, write_result
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
@@ -28,6 +29,7 @@ from ppo.loss import kl_estimates
 from ppo.rollout import (
     Roles,
     Rollout,
+    Score,
     adapter_off,
     always,
     make_rollout,
@@ -43,39 +45,62 @@ from ppo.value import value_model_from_policy, value_model_from_scorer
 NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """All that a run reads. encoded: the token ids of each prompt. scorer: None where the reward is a function."""
+
+    prompts: list[PromptRecord]
+    encoded: list[list[int]]
+    policy: Any
+    tokenizer: Any
+    scorer: Scorer | None
+    score: Score
+    gold: Score | None
+
+    def scores(self, rows: list[int], settings: PPOSettings) -> torch.Tensor:
+        """The reference's scores: one response to each of these prompts."""
+        tokens = generate(self.policy, self.tokenizer, [self.encoded[row] for row in rows], settings)
+        return self.score([self.prompts[row] for row in rows], tokens)
+
+
+def read_inputs(settings: PPOSettings) -> Inputs:
+    """Reads, loads, tokenizes and checks, before anything slow; seeds the run."""
+    if (settings.reward_model is None) == (settings.reward is None):
+        given = "both" if settings.reward else "none of them"
+        raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
+    prompts = read_prompts(settings.prompts)
+    judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
+    gold = (
+        load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size) if settings.gold else None
+    )
+    seed_everything(settings.seed, settings.threads)
+    policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
+    scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None
+    encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
+    check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
+    stops = stop_ids(tokenizer, policy)
+    if scorer:
+        score = score_with_model(scorer, tokenizer, stops, settings.batch_size)
+    else:
+        assert judge is not None
+        score = score_with_function(judge, tokenizer, stops)
+    gold_score = score_with_function(gold, tokenizer, stops) if gold else None
+    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score)
+
+
 class Trainer:
     """A PPO run: its inputs, the roles, and the state that `step` moves on."""
 
-    def __init__(self, settings: PPOSettings) -> None:
-        if (settings.reward_model is None) == (settings.reward is None):
-            given = "both" if settings.reward else "none of them"
-            raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
+    def __init__(self, settings: PPOSettings, inputs: Inputs | None = None) -> None:
         self.settings = settings
-        self.prompts = read_prompts(settings.prompts)
-        judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
-        gold = (
-            load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size)
-            if settings.gold
-            else None
-        )
-        seed_everything(settings.seed, settings.threads)
-        policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
-        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None
-        self.encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in self.prompts]
-        check_lengths(self.encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
-        stops = stop_ids(tokenizer, policy)
-        if scorer:
-            score = score_with_model(scorer, tokenizer, stops, settings.batch_size)
-        else:
-            assert judge is not None
-            score = score_with_function(judge, tokenizer, stops)
-        self.lr = settings.lr or learning_rate("ppo", parameter_count(policy), settings.lora_rank > 0)
-        gold_score = score_with_function(gold, tokenizer, stops) if gold else None
-        self._take_roles(policy, tokenizer, scorer, score, gold_score)
+        self.inputs = inputs or read_inputs(settings)
+        self.lr = settings.lr or learning_rate("ppo", parameter_count(self.inputs.policy), settings.lora_rank > 0)
+        self._take_roles()
 
-    def _take_roles(self, policy: Any, tokenizer: Any, scorer: Scorer | None, score: Any, gold: Any) -> None:
-        settings = self.settings
-        mean, sd = self._normalization(policy, tokenizer, score)
+    def _take_roles(self) -> None:
+        settings, inputs = self.settings, self.inputs
+        policy, tokenizer, scorer = inputs.policy, inputs.tokenizer, inputs.scorer
+        mean, sd = self._normalization()
         if scorer and same_tokens(tokenizer, scorer.tokenizer):
             value_model = value_model_from_scorer(scorer, mean, sd, settings.lora_rank)
         else:
@@ -86,25 +111,18 @@ class Trainer:
         else:
             learner, reference_model, reference = policy, frozen_copy(policy), always()
             policy.requires_grad_(True)
-        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, score, gold)
+        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, inputs.score, inputs.gold)
         self.state = PPOState(
             policy=learner, value_model=value_model, score_mean=mean, score_sd=sd,
             policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
         )  # fmt: skip
 
-    def _normalization(self, policy: Any, tokenizer: Any, score: Any) -> tuple[float, float]:
+    def _normalization(self) -> tuple[float, float]:
         """Mean and sd of the reference's scores, on prompts drawn for this alone; (0, 1) when it is switched off."""
-        if not self.settings.normalize_scores:
+        rows = normalization_rows(len(self.inputs.prompts), self.settings)
+        if not rows:
             return 0.0, 1.0
-        rows = torch.randperm(len(self.prompts))[:NORMALIZATION_RESPONSES].tolist()
-        scores = [
-            score(
-                [self.prompts[row] for row in some],
-                generate(policy, tokenizer, [self.encoded[row] for row in some], self.settings),
-            )
-            for some in _chunks(rows, self.settings.batch_size)
-        ]
-        values = torch.cat(scores).double()
+        values = torch.cat([self.inputs.scores(some, self.settings) for some in rows]).double()
         mean, sd = float(values.mean()), float(values.std(correction=0))
         if not math.isfinite(sd) or sd < 1e-6:
             raise UserError(
@@ -116,12 +134,14 @@ class Trainer:
     def rollout(self) -> Rollout:
         """The next batch of prompts, answered by the policy as it is."""
         settings, state = self.settings, self.state
-        rows = prompt_rows(state.prompts_taken, settings.batch_size, len(self.prompts), settings.seed)
+        rows = prompt_rows(state.prompts_taken, settings.batch_size, len(self.inputs.prompts), settings.seed)
         state.prompts_taken += settings.batch_size
-        return make_rollout(
-            self.roles, [self.prompts[row] for row in rows], [self.encoded[row] for row in rows], settings,
-            state.score_mean, state.score_sd,
-        )  # fmt: skip
+        return self.rollout_of(rows)
+
+    def rollout_of(self, rows: list[int]) -> Rollout:
+        """These prompts, answered by the policy as it is."""
+        prompts, encoded = [self.inputs.prompts[row] for row in rows], [self.inputs.encoded[row] for row in rows]
+        return make_rollout(self.roles, prompts, encoded, self.settings, self.state.score_mean, self.state.score_sd)
 
     def update(self, rollout: Rollout) -> dict[str, float]:
         """One update, at the rate that the schedule and the steering ask for."""
@@ -167,7 +187,7 @@ def run(settings: PPOSettings) -> dict[str, Any]:
         if settings.save_state:
             state.save(directory / "state")
         state.restore_best()
-        samples = before_and_after(trainer.roles, trainer.prompts, trainer.encoded, settings)
+        samples = before_and_after(trainer.roles, trainer.inputs.prompts, trainer.inputs.encoded, settings)
         write_jsonl(directory / "samples.jsonl", samples)
         save_model(trainer.roles.policy, trainer.roles.tokenizer, directory, settings.policy, Path(settings.output))
         result = {
@@ -209,6 +229,13 @@ def steered(scale: float, approx_kl: float, target: float) -> float:
     if approx_kl < target / 1.5:
         return min(scale * 1.5, 8.0)
     return scale
+
+
+def normalization_rows(count: int, settings: PPOSettings) -> list[list[int]]:
+    """Which of `count` prompts the reference answers to normalise scores, in batches; none when it is switched off."""
+    if not settings.normalize_scores:
+        return []
+    return _chunks(torch.randperm(count)[:NORMALIZATION_RESPONSES].tolist(), settings.batch_size)
 
 
 def prompt_rows(taken: int, size: int, count: int, seed: int) -> list[int]:

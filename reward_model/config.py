@@ -110,4 +110,5 @@ COMMAND = Command(
     settings=RewardSettings,
     run="reward_model.train:run",
     repeats=True,
+    plan="reward_model.plan:plan",
 )

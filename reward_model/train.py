@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -38,32 +39,56 @@ def run(settings: RewardSettings) -> dict[str, Any]:
         history(directory) as record,
     ):
         log = both(tracked, record)
-        data = split(settings)
-        scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
-        train = encode(scorer, data.train, "reading rankings")
-        held_out = encode(scorer, data.held_out, "reading held-out")
-        trained = fit(scorer, train, settings, log)
-        scorer = merged(scorer)
-        mean, sd = normalise(scorer, _flat(_scores(scorer, train, "normalising")))
-        scores = _scores(scorer, held_out, "measuring")
-        metrics = {**_measure(scores, data, sd), **_counts(data, train + held_out), **trained}
+        ready = prepare(settings)
+        trained = fit(ready.scorer, ready.train, settings, log)
+        scorer = merged(ready.scorer)
+        mean, sd = normalise(scorer, _flat(_scores(scorer, ready.train, "normalising")))
+        scores = _scores(scorer, ready.held_out, "measuring")
+        metrics = {**_measure(scores, ready.split, sd), **ready.counts(), **trained}
         metrics |= {"score_mean_before": mean, "score_sd_before": sd, "seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
         save(scorer, directory)
-        write_jsonl(directory / "held_out.jsonl", map(held_out_record, data.held_out, scores))
+        write_jsonl(directory / "held_out.jsonl", map(held_out_record, ready.split.held_out, scores))
         write_result(directory, "reward", settings, metrics, started)
     return metrics
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs. train, held_out: the tokenized rankings of `split`."""
+
+    split: Split
+    scorer: Scorer
+    train: list[Example]
+    held_out: list[Example]
+
+    def counts(self) -> dict[str, int]:
+        """What is known before the first step."""
+        examples = self.train + self.held_out
+        return {
+            "n_rankings": len(self.train),
+            "n_held_out_rankings": len(self.held_out),
+            "without_pairs": self.split.without_pairs,
+            "shared_with_held_out": self.split.shared,
+            "cut_prompts": sum(example.prompt_cut for example in examples),
+            "cut_responses": sum(example.responses_cut for example in examples),
+        }
+
+
+def prepare(settings: RewardSettings) -> Prepared:
+    """Reads, splits, loads, tokenizes."""
+    data = split(settings)
+    scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
+    train = encode(scorer, data.train, "reading rankings")
+    return Prepared(data, scorer, train, encode(scorer, data.held_out, "reading held-out"))
+
+
 def fit(scorer: Scorer, examples: list[Example], settings: RewardSettings, log: Log) -> dict[str, float]:
     """Trains in place. Returns the loss over the last epoch, the number of optimizer steps and the learning rate."""
-    model = scorer.model
-    highest = settings.lr or learning_rate("reward", parameter_count(model), lora=settings.lora_rank > 0)
-    betas = (0.9, settings.adam_beta2)
-    optimizer = torch.optim.AdamW(trainable(model), lr=highest, betas=betas, weight_decay=settings.weight_decay)
+    highest = settings.lr or learning_rate("reward", parameter_count(scorer.model), lora=settings.lora_rank > 0)
+    optimizer = new_optimizer(scorer, highest, settings)
     generator = torch.Generator().manual_seed(settings.seed)
-    steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
-    step = 0
+    steps, step = optimizer_steps(len(examples), settings), 0
     losses: list[tuple[float, int]] = []
     with progress(settings.epochs * len(examples), "reward model", "ranking") as bar:
         for _ in range(settings.epochs):
@@ -78,6 +103,15 @@ def fit(scorer: Scorer, examples: list[Example], settings: RewardSettings, log: 
                 bar.update(len(batch))
     total, count = map(sum, zip(*losses))
     return {"train_loss": total / count, "steps": step, "lr": highest}
+
+
+def new_optimizer(scorer: Scorer, lr: float, settings: RewardSettings) -> torch.optim.Optimizer:
+    betas = (0.9, settings.adam_beta2)
+    return torch.optim.AdamW(trainable(scorer.model), lr=lr, betas=betas, weight_decay=settings.weight_decay)
+
+
+def optimizer_steps(examples: int, settings: RewardSettings) -> int:
+    return settings.epochs * math.ceil(examples / settings.batch_size)
 
 
 def batch_loss(scorer: Scorer, batch: list[Example], settings: RewardSettings) -> float:
@@ -112,13 +146,20 @@ def _step(
     """One optimizer step. Returns the batch's loss and the norm of its gradient before clipping."""
     optimizer.zero_grad(set_to_none=True)
     loss = batch_loss(scorer, batch, settings)
+    return loss, take_step(scorer, loss, optimizer, rate, settings)
+
+
+def take_step(
+    scorer: Scorer, loss: float, optimizer: torch.optim.Optimizer, rate: float, settings: RewardSettings
+) -> float:
+    """Moves the weights along the gradient that is there. Returns its norm before clipping."""
     norm = float(torch.nn.utils.clip_grad_norm_(trainable(scorer.model), settings.max_grad_norm))
     if not math.isfinite(norm):
         raise UserError(f"the gradient is {norm} at a loss of {loss}: training diverged; lower --lr (now {rate:.2g})")
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
-    return loss, norm
+    return norm
 
 
 def _scores(scorer: Scorer, examples: list[Example], name: str | None = None) -> list[list[float]]:
@@ -143,17 +184,6 @@ def _measure(scores: list[list[float]], data: Split, sd: float) -> dict[str, Any
         **report(pairs),
         "held_out_score_mean": flat.mean().item(),
         "held_out_score_sd": flat.std(correction=0).item(),
-    }
-
-
-def _counts(data: Split, examples: list[Example]) -> dict[str, int]:
-    return {
-        "n_rankings": len(data.train),
-        "n_held_out_rankings": len(data.held_out),
-        "without_pairs": data.without_pairs,
-        "shared_with_held_out": data.shared,
-        "cut_prompts": sum(example.prompt_cut for example in examples),
-        "cut_responses": sum(example.responses_cut for example in examples),
     }
 
 

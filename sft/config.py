@@ -105,5 +105,10 @@ class SFTSettings(TrainingSettings):
 
 
 COMMAND = Command(
-    "sft", "stage 1: fine-tune a base model on demonstrations", SFTSettings, "sft.train:run", repeats=True
+    "sft",
+    "stage 1: fine-tune a base model on demonstrations",
+    SFTSettings,
+    "sft.train:run",
+    repeats=True,
+    plan="sft.plan:plan",
 )

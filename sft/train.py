@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from transformers import BitsAndBytesConfig
 
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
-from alignment.models import add_lora, context_length, is_adapter, load_policy, save_model, trainable
+from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model, trainable
 from alignment.records import read_demonstrations
 from alignment.run import output_directory, write_result
 from alignment.seeds import seed_everything
@@ -28,31 +29,60 @@ def run(settings: SFTSettings) -> dict[str, Any]:
     Returns the metrics: sft/loss (nats a token) and sft/token_accuracy on the held-out demonstrations after training and
     before it (None where none is held out), train_loss (over all steps, weighted by tokens), and counts."""
     started = time.time()
-    _check(settings)
+    check(settings)
     with output_directory(settings.output) as directory:
-        seed_everything(settings.seed, settings.threads)
-        learn, held_out = split_by_prompt(read_demonstrations(settings.data), settings.holdout_fraction)
-        model, tokenizer = _load(settings)
-        lr = settings.lr or learning_rate("sft", model.num_parameters(), settings.lora_rank > 0)
-        longest = min(settings.max_length, context_length(model) or settings.max_length)
-        encoded, measured = encode(tokenizer, learn, longest), encode(tokenizer, held_out, longest)
-        if not encoded.examples:
-            raise UserError(
-                f"--data {settings.data}: every prompt fills the {longest} tokens that prompt and response may have; "
-                "give shorter prompts, or a larger --max-length where the model's context allows"
-            )
-        if settings.lora_rank:
-            model = _with_lora(model, settings.lora_rank)
-        without_dropout(model)
-        trainer = Trainer(settings, model, tokenizer, encoded.examples, measured.examples, directory, lr)
-        trainer.run()
-        metrics = _metrics(trainer, encoded, measured, lr) | {"seconds": time.time() - started}
-        save_model(model, tokenizer, directory, settings.base, Path(settings.output))
+        ready = prepare(settings, directory)
+        ready.trainer.run()
+        metrics = {**_quality(ready.trainer), **ready.counts(), "seconds": time.time() - started}
+        save_model(ready.trainer.policy, ready.tokenizer, directory, settings.base, Path(settings.output))
         write_result(directory, "sft", settings, metrics, started)
     return metrics
 
 
-def _check(settings: SFTSettings) -> None:
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs. learn, held_out: the tokenized demonstrations."""
+
+    trainer: Trainer
+    tokenizer: Any
+    learn: Encoded
+    held_out: Encoded
+    lr: float
+
+    def counts(self) -> dict[str, Any]:
+        """What is known before the first step."""
+        return {
+            "steps": self.trainer.args.max_steps,
+            "lr": self.lr,
+            "examples": len(self.learn.examples),
+            "held_out": len(self.held_out.examples),
+            "tokens": sum(one.learned for one in self.learn.examples),
+            "cut": self.learn.cut + self.held_out.cut,
+            "dropped": self.learn.dropped + self.held_out.dropped,
+        }
+
+
+def prepare(settings: SFTSettings, directory: Path) -> Prepared:
+    """Reads, splits, loads, tokenizes; seeds the run. `directory` is where a tracker writes."""
+    seed_everything(settings.seed, settings.threads)
+    learn, held_out = split_by_prompt(read_demonstrations(settings.data), settings.holdout_fraction)
+    model, tokenizer = _load(settings)
+    lr = settings.lr or learning_rate("sft", model.num_parameters(), settings.lora_rank > 0)
+    longest = min(settings.max_length, context_length(model) or settings.max_length)
+    encoded, measured = encode(tokenizer, learn, longest), encode(tokenizer, held_out, longest)
+    if not encoded.examples:
+        raise UserError(
+            f"--data {settings.data}: every prompt fills the {longest} tokens that prompt and response may have; "
+            "give shorter prompts, or a larger --max-length where the model's context allows"
+        )
+    if settings.lora_rank:
+        model = with_lora(model, settings.lora_rank)
+    without_dropout(model)
+    trainer = Trainer(settings, model, tokenizer, encoded.examples, measured.examples, directory, lr)
+    return Prepared(trainer, tokenizer, encoded, measured, lr)
+
+
+def check(settings: SFTSettings) -> None:
     """What can be refused before anything is loaded."""
     tracker = settings.report_to
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
@@ -73,8 +103,6 @@ def _check(settings: SFTSettings) -> None:
 
 
 def _load(settings: SFTSettings) -> tuple[Any, Any]:
-    """What is trained is loaded in float32; what stays frozen under LoRA in the type asked for."""
-    dtype = settings.dtype if settings.lora_rank else "float32"
     quantization = None
     if settings.load_in_4bit:
         quantization = BitsAndBytesConfig(
@@ -83,17 +111,22 @@ def _load(settings: SFTSettings) -> tuple[Any, Any]:
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=getattr(torch, settings.dtype),
         )
-    return load_policy(settings.base, "--base", dtype, quantization)
+    return load_policy(settings.base, "--base", base_dtype(settings), quantization)
 
 
-def _with_lora(model: Any, rank: int) -> Any:
+def base_dtype(settings: SFTSettings) -> Dtype:
+    """What is trained is loaded in float32; what stays frozen under LoRA in the type asked for."""
+    return settings.dtype if settings.lora_rank else "float32"
+
+
+def with_lora(model: Any, rank: int) -> Any:
     model = add_lora(model, rank)
     for weight in trainable(model):
         weight.data = weight.data.float()
     return model
 
 
-def _metrics(trainer: Trainer, encoded: Encoded, measured: Encoded, lr: float) -> dict[str, Any]:
+def _quality(trainer: Trainer) -> dict[str, Any]:
     before, after = trainer.before, trainer.after
     return {
         "sft/loss": after.loss if after else None,
@@ -101,11 +134,4 @@ def _metrics(trainer: Trainer, encoded: Encoded, measured: Encoded, lr: float) -
         "sft/loss_before": before.loss if before else None,
         "sft/token_accuracy_before": before.token_accuracy if before else None,
         "train_loss": trainer.train_loss,
-        "steps": trainer.args.max_steps,
-        "lr": lr,
-        "examples": len(encoded.examples),
-        "held_out": len(measured.examples),
-        "tokens": sum(one.learned for one in encoded.examples),
-        "cut": encoded.cut + measured.cut,
-        "dropped": encoded.dropped + measured.dropped,
     }

@@ -60,13 +60,17 @@ class Trainer(SFTTrainer):
 
     def run(self) -> None:
         """Trains; UserError when loss or weights stop being numbers."""
-        if self.settings.packing:
-            check_packing(self.policy, self.examples, self.pad_id)
+        self.check()
         name = str(self.args.output_dir)
         with history(name) as self.record, progress(self.args.max_steps, "sft", "step") as self.bar:
             self.train()
         if not math.isfinite(self.train_loss) or not all(bool(w.isfinite().all()) for w in trainable(self.policy)):
             raise UserError(f"--lr {self.args.learning_rate:.3g}: training diverged to infinity; give a lower one")
+
+    def check(self) -> None:
+        """UserError for what this model cannot do."""
+        if self.settings.packing:
+            check_packing(self.policy, self.examples, self.pad_id)
 
     @property
     def train_loss(self) -> float:

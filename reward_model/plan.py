@@ -1,0 +1,90 @@
+"""`align reward --dry-run`."""
+
+from __future__ import annotations
+
+import torch
+
+from alignment.memory import require_memory, tensor_bytes
+from alignment.models import add_lora, backbone
+from alignment.outline import outline
+from alignment.plan import Plan, Read, directory_writes
+from alignment.probe import Probe, by_length, padded
+from alignment.run import require_free
+from alignment.seeds import seed_everything
+from alignment.tracking import require_installed
+from reward_model.config import RewardSettings
+from reward_model.data import Example, batches, micro_batches
+from reward_model.train import SCORE_BATCH, Prepared, batch_loss, new_optimizer, optimizer_steps, prepare, take_step
+
+
+def plan(settings: RewardSettings) -> Plan:
+    seed_everything(settings.seed, settings.threads)
+    require_free(settings.output, "directory")
+    require_installed(settings.report_to)
+    rank = settings.lora_rank
+    body = outline(
+        settings.base,
+        adapt=lambda model: add_lora(backbone(model), rank, "FEATURE_EXTRACTION") if rank else backbone(model),
+    )
+    require_memory([body], settings)
+    probe = Probe()
+    ready = prepare(settings)
+    probe.prepared()
+    _training(probe, ready, settings)
+    _scoring(probe, ready)
+    counts = ready.counts()
+    held = {"to learn from": counts["n_rankings"], "held out": counts["n_held_out_rankings"]}
+    left_out = {
+        name.replace("_", " "): counts[name] for name in counts if name not in ("n_rankings", "n_held_out_rankings")
+    }
+    inputs = [Read("--rankings", settings.rankings, held | left_out)]
+    if settings.eval_rankings:
+        inputs.append(Read("--eval-rankings", settings.eval_rankings, {}))
+    return probe.plan(
+        settings,
+        [*inputs, Read("--base", settings.base, {})],
+        {"of prompts and responses to learn from, an epoch": sum(map(len, _sequences(ready.train)))},
+        directory_writes(settings.output, "the reward model", "history.jsonl", "held_out.jsonl"),
+        steps=optimizer_steps(len(ready.train), settings),
+        saving=tensor_bytes(list(ready.scorer.model.parameters())),  # merged, then written by way of a copy
+    )
+
+
+def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:
+    """The micro-batches of the first epoch, forward and backward; then what closes an optimizer step."""
+    optimizer = new_optimizer(ready.scorer, 0.0, settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    micros = [
+        micro
+        for batch in batches(ready.train, settings.batch_size, generator)
+        for micro in micro_batches(batch, settings.microbatch_size)
+    ]
+
+    def tokens(micro: list[Example]) -> int:
+        """Computed for a micro-batch, padding included."""
+        return len(_sequences(micro)) * max(one.tokens for one in micro)
+
+    steps = optimizer_steps(len(ready.train), settings)
+    seconds = probe.measure(
+        "training", micros, lambda micro: batch_loss(ready.scorer, micro, settings), tokens, settings.epochs
+    )
+    seconds += probe.measure(
+        "optimizer", [[None]], lambda _: take_step(ready.scorer, 0.0, optimizer, 0.0, settings), len, steps
+    )
+    probe.add("training", steps, "steps", seconds)
+
+
+def _scoring(probe: Probe, ready: Prepared) -> None:
+    """After training: the training responses, to normalise the scores, and the held-out ones."""
+    sequences = _sequences(ready.train + ready.held_out)
+    seconds = probe.measure(
+        "scoring",
+        by_length(sequences, len, SCORE_BATCH),
+        lambda some: ready.scorer.score_many(some, SCORE_BATCH),
+        padded(len),
+    )
+    probe.add("normalising and measuring", len(sequences), "responses", seconds)
+
+
+def _sequences(examples: list[Example]) -> list[list[int]]:
+    return [sequence for example in examples for sequence in example.sequences]
