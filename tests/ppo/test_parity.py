@@ -1,7 +1,15 @@
 """Our formulas against the outputs of trl 0.11.4, trl 1.12.0 and verl 0.9.1, stored by
 `python benchmarks/parity.py --write-golden`, which ran their own functions on the inputs that `peers.inputs` makes here.
 
-MUTATIONS"""
+Mutations seen to fail in test_agrees_with, each applied once:
+- `shaped_rewards`: the KL term's sign; the score one place later (rewards, GAE, losses of train())
+- `gae`: γ left out of δ; λ left out of the recursion; returns without V; values not masked (returns, advantages)
+- `whitened`: over all places instead of the mask (advantages)
+- `masked_mean`: ÷ all places; `masked_sum`: the mask left out; `masked_variance`: n−1; `masked_whiten`: ε 1e-6, mean kept
+- `policy_loss`: minimum for maximum; upper clip doubled; ratio upside down (policy loss and gradient)
+- `value_loss`: ½ left out; clipped around the return; minimum for maximum (value loss and gradient)
+- `kl_estimates`: k1 negated; ½ left out of k2; e^{+k1} in k3
+- `adapted_kl_coef`: clip .1; no clip; sign turned; target / KL; n/horizon without horizon (kl_coef)"""
 
 import json
 import sys
