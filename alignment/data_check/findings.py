@@ -75,7 +75,10 @@ FINDINGS: dict[str, FindingKind] = {
         "line dropped",
     ),
     "leaked_near_duplicate": FindingKind(
-        "warning", "a file of --against has nearly this prompt", "keep it on one side only", "line dropped"
+        "warning",
+        "a file of --against has nearly this prompt; or a {text} record begins with a prompt from there",
+        "keep it on one side only",
+        "line dropped",
     ),
     "leaked_group": FindingKind(
         "warning", "a file of --against has prompts of this group", "keep a group on one side only", "line dropped"

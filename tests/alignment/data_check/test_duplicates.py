@@ -11,6 +11,8 @@
 - the crowd's limit left out: test_a_crowd_costs_no_square
 - CJK characters taken as one word: test_languages_without_spaces
 - leaks compared before normalising, or before cleaning: test_leaked_prompts
+- the start compared by characters, or for {prompt, response} too: test_texts_that_begin_with_a_held_out_prompt
+- SHORTEST_START 1: test_texts_that_begin_with_a_held_out_prompt
 - groups of the file itself taken for the other's: test_leaked_groups
 """
 
@@ -178,6 +180,23 @@ def test_leaked_prompts(check, held_out):
     assert result.detail("leaked_prompt") == "held-out.jsonl line 3: hello world"
     assert result.report["against"] == {str(held_out): {"kind": "prompts", "records": 2, "skipped": 1}}
     assert check(data).code == 0
+
+
+def test_texts_that_begin_with_a_held_out_prompt(check, tmp_path):
+    prompts = ["One day a red kite flew over the hill.", "One day a red kite", "Tom went to the river to look at it"]
+    held_out = write(tmp_path / "held-out.jsonl", [{"prompt": prompt} for prompt in prompts])
+    texts = [
+        "One day, a red kite flew over the hill! It did not come back, and nobody knew why.",
+        "One day a red kite fell on the hill. It did not come back, and nobody knew why.",  # five words: too few to tell
+        "Tom went to the river to look at its fish, and he did not come back either.",
+    ]
+    data = [
+        *({"text": text} for text in texts),
+        {"prompt": prompts[0] + " What did Anna say of it?", "response": "Yes."},
+    ]
+    result = check(data, "--against", str(held_out))
+    assert result.lines == {"leaked_near_duplicate": [1]}
+    assert result.detail("leaked_near_duplicate").startswith("begins with held-out.jsonl line 1: One day")
 
 
 def test_leaked_groups(check, held_out):

@@ -2,6 +2,7 @@
 `alignment/data_check/`):
 
 - kept lines written anew by json.dumps: test_what_has_no_fault_is_kept_byte_for_byte
+- a CR kept at the line's end by lines.py: test_the_copy_is_clean
 - a kind left out of DROPPED or CHANGED: test_the_copy_is_clean
 - identities compared before cleaning: test_cleaning_can_make_duplicates
 - leaked lines kept: test_leaks_are_dropped

@@ -3,7 +3,7 @@
 
 - reading stops at the first fault: test_every_faulty_line_is_named
 - lines numbered from 0, or among those that hold text: test_every_faulty_line_is_named
-- a CR kept at the line's end, the mark not removed: test_windows_files
+- the mark at the start not removed: test_windows_files
 - majority replaced by the first line's kind: test_the_kind_is_what_most_lines_are
 - FOREIGN_FIELDS empty: test_other_formats_are_named_and_not_checked
 - `known` without the group fields: test_fields_that_nobody_reads

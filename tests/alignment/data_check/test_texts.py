@@ -165,6 +165,8 @@ def test_scripts(check):
     assert result.report["scripts"] == {"Latin": 240 / 246, "Cyrillic": 6 / 246}
     mixed = check([*data, *({"prompt": f"Вопрос {number}"} for number in range(5))])
     assert "script_outlier" not in mixed.lines
+    many = [*data[:20], *({"prompt": f"Вопрос {number}"} for number in range(19)), {"prompt": "Ερώτηση"}]
+    assert "script_outlier" not in check(many).lines  # rare, but where scripts are mixed
 
 
 def test_cleaned_by_hand():
