@@ -115,7 +115,7 @@ def run_record(command: str, started: float) -> dict[str, Any]:
     on_gpu = torch is not None and torch.cuda.is_available()
     return {
         "command": command,
-        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="milliseconds"),
         "seconds": time.time() - started,
         "device": torch.cuda.get_device_name() if torch and on_gpu else "cpu",
         "threads": torch.get_num_threads() if torch else 1,

@@ -21,6 +21,14 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Stages draw no report.html in tests that are not about reports: a second of plots for each run. That every stage
+    draws one is tested in tests/alignment/report/."""
+    if "report" not in request.path.parts:
+        monkeypatch.setattr("alignment.report.write.draw", lambda folder, final: None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data, `$ALIGN_DATA` or `../shared/data` beside the repository."""

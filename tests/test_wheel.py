@@ -1,5 +1,5 @@
 """What the wheel installs. Mutations seen to fail: `tests` added to the packages of pyproject.toml, the demo's base model
-left out of the package data, `kernels` made a package."""
+or the report's template left out of the package data, `kernels` made a package."""
 
 import subprocess
 import sys
@@ -32,8 +32,14 @@ def test_it_holds_our_packages_and_nothing_else(names):
 
 
 def test_it_holds_what_the_commands_read(names):
-    for name in ("alignment/demo/base/model.safetensors", "alignment/demo/base/tokenizer.json", "alignment/py.typed"):
-        assert name in names
+    for name in (
+        "demo/base/model.safetensors",
+        "demo/base/tokenizer.json",
+        "report/page.html.jinja",
+        "report/style.css",
+    ):
+        assert f"alignment/{name}" in names
+    assert "alignment/py.typed" in names
 
 
 def test_it_installs_the_command(names):

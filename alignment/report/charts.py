@@ -12,7 +12,7 @@ from alignment.report import words
 from alignment.report.document import Figure
 from alignment.report.plots import DASHES, GRID, INK, MUTED, PAPER, SERIES, SIZE, plot
 
-LINE = 42
+LINE = 46
 """Letters that fit over a row of estimates: a longer name is cut there; the text alternative has all of it."""
 
 Values = Sequence[float] | numpy.ndarray
@@ -91,7 +91,7 @@ def estimates(title: str, x: str, rows: Sequence[Estimate], *, half: bool = True
         return None
     with plot(x, "", size=(SIZE[0], 0.85 + 0.56 * len(rows))) as p:
         axes = p.axes
-        low, high = _range(rows)
+        low, high = _range(rows, half)
         axes.set(xlim=(low, high), ylim=(len(rows) - 0.45, -0.75), yticks=[])
         if half:
             axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
@@ -202,9 +202,13 @@ def _estimate(axes, row: int, one: Estimate, low: float, high: float) -> None:
         axes.axhline(row - 0.65, color=GRID, linewidth=0.7)
 
 
-def _range(rows: Sequence[Estimate]) -> tuple[float, float]:
-    """Left and right end of the axis: all that is shown with a little room, the half among it."""
-    values = [0.5, *(one.value for one in rows), *(share for one in rows for _, share in one.beside)]
+def _range(rows: Sequence[Estimate], half: bool) -> tuple[float, float]:
+    """Left and right end of the axis: all that is shown, the half among it, with a little room."""
+    values = [
+        *([0.5] if half else []),
+        *(one.value for one in rows),
+        *(share for one in rows for _, share in one.beside),
+    ]
     values += [bound for one in rows for bound in (one.low, one.high) if bound is not None]
     low, high = min(values), max(values)
     room = max(0.08 * (high - low), 0.02)

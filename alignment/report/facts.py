@@ -38,7 +38,7 @@ def machine(runs: list[Run]) -> Section:
         [
             run.name,
             run.command,
-            str(run.record.get("started", "–")).replace("T", " ").replace("+00:00", ""),
+            str(run.record.get("started", "–"))[:19].replace("T", " "),
             words.duration(run.record.get("seconds", 0.0)),
             str(run.record.get("device", "–")),
             words.shown(run.record.get("threads")),

@@ -33,7 +33,7 @@ def ppo(run: Run, title: str) -> Section:
     return Section(
         run.anchor,
         title,
-        _verdict(run),
+        verdict(run),
         [one for one in figures if one],
         [_table(run)],
         _samples(run.lines("samples.jsonl")),
@@ -50,7 +50,8 @@ def kept_step(run: Run) -> int | None:
     return run.metrics.get("best", {}).get("step")
 
 
-def _verdict(run: Run) -> list[Markup]:
+def verdict(run: Run) -> list[Markup]:
+    """Which policy was kept, what it gained, what it paid, what the gold score says of it."""
     metrics, best = run.metrics, run.metrics["best"]
     start = run.history[0] if run.history else {}
     sentences = [

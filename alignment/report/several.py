@@ -34,7 +34,7 @@ def seeds(run: Run, title: str) -> Section:
         *headlines([run], final_metrics([run])),
     ]
     rows = [
-        [name_of(run.command, name), words.number(one["mean"]), words.number(one["sd"])]
+        [name_of(run.command, name), words.number(one["mean"]), f"{one['sd']:.2g}"]
         for name, one in run.metrics["spread"].items()
     ]
     note = "sd is that of single runs (divisor N − 1), not of their mean."
@@ -99,7 +99,7 @@ def in_words(measured: dict[str, float]) -> str:
     """{value, low, high} → "0.875 [0.841, 0.907]", {mean, sd} → "0.627 ± 0.005"."""
     number = {name: words.number(value) for name, value in measured.items()}
     if "sd" in number:
-        return f"{number['mean']} ± {number['sd']}"
+        return f"{number['mean']}\u00a0±\u00a0{measured['sd']:.2g}"
     bounds = f" [{number['low']}, {number['high']}]" if "low" in number else ""
     return number.get("value", "–") + bounds
 

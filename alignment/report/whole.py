@@ -138,7 +138,7 @@ def overview(found: Found, models: Models) -> Section | None:
         figures.append(_behaviour_figure(behaviour, "obeyed_injection", "n_injected"))
         tables.append(_behaviour_table(behaviour))
     answers = joined(evals, models)
-    if not (figures or answers):
+    if len(rows) < 2 and not (behaviour or answers):  # one comparison says it all in its own part
         return None
     return Section(
         "overview", "Side by side", [], [one for one in figures if one], tables, [answers] if answers else []

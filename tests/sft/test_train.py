@@ -128,7 +128,7 @@ def test_run_loads_elsewhere_and_learned(base, data, tmp_path):
     assert metrics["sft/loss"] == pytest.approx(total / sum(one.learned for one in examples), rel=1e-5)
     kept = {path.name for path in output.iterdir()}
     assert kept <= {
-        "config.json", "config.yaml", "generation_config.json", "history.jsonl", "metrics.json", "model.safetensors", "run.json", "tokenizer.json",
+        "config.json", "config.yaml", "generation_config.json", "history.jsonl", "report.html", "metrics.json", "model.safetensors", "run.json", "tokenizer.json",
         "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt",
     }  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
