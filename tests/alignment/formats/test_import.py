@@ -15,12 +15,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from refusals import refused
 from trl.data_utils import extract_prompt
 
 from alignment.command import main
+from alignment.formats.columns import rename
 from alignment.formats.importing import COMMAND
 from alignment.records import (
     Demonstration,
@@ -154,6 +156,7 @@ def test_an_implicit_prompt_ends_before_a_word(capsys, tmp_path):
             ("differ before their last message",),
         ),
         ({"prompt": "Where?", "chosen": [ASK, say("a")], "rejected": [ASK, say("b")]}, ("not its last question",)),
+        ({"prompt": [ASK], "chosen": [ASK, say("a")], "rejected": [SYSTEM, say("b")]}, ("different prompts",)),
         ({"prompt": [ASK], "chosen": [say("a")], "rejected": [ASK]}, ("rejected ends with a message of the user",)),
         ({"chosen": "yes", "rejected": "no"}, ("do not begin alike", "--map prompt=")),
         ({"chosen": HH, "rejected": HH.replace("So.", "No.")}, ("differ before their last message",)),
@@ -203,6 +206,7 @@ def test_map_names_columns(capsys, tmp_path):
     ]
     _, records = run(capsys, tmp_path, rows, "--map", "prompt=frage+kontext,response=antwort.text")
     assert records == [Demonstration("q\n\nk", "a"), Demonstration("q", "b")]
+    assert rename({"prompt": "old", "x": 1}, {"prompt": "frage"}) == {"x": 1}
 
 
 @pytest.mark.parametrize(
@@ -237,8 +241,7 @@ def test_faulty_records_stop_or_are_counted(capsys, tmp_path):
     out = str(tmp_path / "out.jsonl")
     assert main(COMMAND, [str(tmp_path / "in.jsonl"), "--output", out, "--skip-faulty"]) == 0
     printed = capsys.readouterr().out
-    assert "faulty records left out: 3; the first: " in printed
-    assert "line 3" in printed
+    assert re.search(r"^note +faulty records left out: 3; the first: SOURCE .*, line 3: ", printed, re.MULTILINE)
     metrics = json.loads((tmp_path / "out.metrics.json").read_text())
     assert (metrics["read"], metrics["written"], metrics["faulty"]) == (5, 2, 3)
     assert len(read_demonstrations(out)) == 2

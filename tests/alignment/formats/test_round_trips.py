@@ -53,11 +53,20 @@ FRAGMENTS = [
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=4).map("".join)
 FILLED = TEXTS.filter(str.strip)
 NAMES = st.none() | st.sampled_from(["g", "an ü", "8a3c2b44-1111-4222-8333-123456789abc"])
-ROLES = st.sampled_from(["user", "assistant", "user", "assistant", "system", "tool"])
-MESSAGES = st.lists(st.fixed_dictionaries({"role": ROLES, "content": TEXTS}), min_size=1, max_size=3)
-USER_LAST = st.builds(lambda chat, text: [*chat, {"role": "user", "content": text}], MESSAGES | st.just([]), TEXTS)
+SIMPLE = st.lists(st.sampled_from([" ", "a", "\n", "ü"]), max_size=3).map("".join)  # what every format can hold
+
+
+def chats(roles, texts):
+    one = st.fixed_dictionaries({"role": st.sampled_from(roles), "content": texts})
+    return st.lists(one, min_size=1, max_size=3)
+
+
+MESSAGES = chats(["user", "assistant"], SIMPLE) | chats(["user", "assistant", "system", "tool"], TEXTS)
+USER_LAST = st.builds(
+    lambda chat, text: [*chat, {"role": "user", "content": text}], MESSAGES | st.just([]), SIMPLE | TEXTS
+)
 PROMPTS = TEXTS | MESSAGES | USER_LAST
-RESPONSES = st.builds(Response, TEXTS, st.none() | st.sampled_from(["m", "n"]), st.booleans())
+RESPONSES = st.builds(Response, SIMPLE | TEXTS, st.none() | st.sampled_from(["m", "n"]), st.booleans())
 
 
 def with_id(cls, prompt, own_id, **fields):
@@ -84,7 +93,7 @@ RECORDS = {
         responses=st.lists(RESPONSES, min_size=2, max_size=3).map(tuple),
         group=NAMES,
     ),
-    "rankings": st.builds(ranking, PROMPTS, NAMES, RANKED | IN_ORDER, NAMES, NAMES, NAMES),
+    "rankings": st.builds(ranking, PROMPTS, NAMES, IN_ORDER | RANKED, NAMES, NAMES, NAMES),
     "verdicts": st.builds(
         with_id,
         st.just(Verdict),
