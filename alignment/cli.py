@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from alignment.command import Command, main
+from alignment.exit_codes import DONE, USER_ERROR
 from alignment.terminal import streams
 
 COMMANDS = {
@@ -47,8 +48,8 @@ def _entry() -> int:
         for known in COMMANDS:
             print(f"  {known:<12}{command(known).summary}")
         print("\n`align COMMAND --help` lists every setting with default, unit and source.")
-        return 0
+        return DONE
     close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     print(f"align: unknown command {name!r}{hint}; it must be one of {', '.join(COMMANDS)}", file=sys.stderr)
-    return 2
+    return USER_ERROR

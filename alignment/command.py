@@ -15,6 +15,7 @@ from typing import Any
 
 from alignment.config import Settings, parse
 from alignment.errors import UserError
+from alignment.exit_codes import DONE, INTERRUPTED, USER_ERROR
 from alignment.repeat import repeat
 from alignment.terminal import streams
 
@@ -46,18 +47,17 @@ class Outcome:
 
     metrics: dict[str, Any]
     text: str
-    code: int = 0
+    code: int = DONE
 
 
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
-    """Exit code of the command: 0 done (or what its Outcome says), 2 the user's mistake, 130 interrupted. Other
-    exceptions are bugs and propagate."""
+    """Runs the command; returns its exit code (`alignment/exit_codes.py`). Other exceptions are bugs and propagate."""
     with streams() as stdout:
         code = _main(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
-        if code == 0 and stdout.lost:
+        if code == DONE and stdout.lost:
             print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
-            return 2
+            return USER_ERROR
         return code
 
 
@@ -77,10 +77,10 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
         if "--debug" in argv:
             traceback.print_exc()
         print(f"align {command.name}: {error}", file=sys.stderr)
-        return 2
+        return USER_ERROR
     except KeyboardInterrupt:
         print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     stream = sys.stderr if options.json else sys.stdout
     colour = stream.isatty() and "NO_COLOR" not in os.environ
     print(outcome.text if colour else COLOUR.sub("", outcome.text), file=stream)

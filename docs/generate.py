@@ -16,6 +16,7 @@ from alignment.cli import COMMANDS, command
 from alignment.command import Command
 from alignment.config import build_parser, ordered_fields, shown, shown_name
 from alignment.data_check.findings import findings_table
+from alignment.exit_codes import MEANINGS
 from alignment.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,6 +97,13 @@ def findings_page() -> str:
     )
 
 
+def exit_codes_page() -> str:
+    """What a CI job can rely on, from `alignment/exit_codes.py`."""
+    rows = [(str(number), meaning) for number, meaning in MEANINGS.items()]
+    traceback = "A traceback shows a user's mistake only with `--debug`; without it a traceback is a bug of ours.\n"
+    return "# Exit codes\n\n" + table(("code", "meaning"), rows) + "\n" + traceback
+
+
 def house_page() -> str:
     """Every module with the first line of its docstring."""
     parts = ["# The house, room by room\n", "Each file says in its first line what lives there.\n"]
@@ -125,6 +133,7 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": settings_page,
     "metrics.md": metrics_page,
+    "exit-codes.md": exit_codes_page,
     "data-check.md": findings_page,
     "house.md": house_page,
 }

@@ -14,6 +14,7 @@ from alignment.data_check.findings import Findings
 from alignment.data_check.fix import fixed_path, mend
 from alignment.data_check.lines import Entry, Source
 from alignment.errors import UserError
+from alignment.exit_codes import DONE, FOUND
 from alignment.run import output_file, write_json
 
 
@@ -30,7 +31,7 @@ def run(settings: CheckSettings) -> Outcome:
         if report_path:
             write_json(report_path, metrics)
     summary = report.text(source, source.findings, figures, mended)
-    return Outcome(metrics, summary, code=1 if source.findings.found("error") else 0)
+    return Outcome(metrics, summary, code=FOUND if source.findings.found("error") else DONE)
 
 
 def checked(settings: CheckSettings, source: Source, others: list[Source]) -> dict[str, Any]:
