@@ -11,7 +11,7 @@ from typing import Any
 from alignment.formats.columns import PROMPT_NAMES, RESPONSE_NAMES, one_of, text
 from alignment.formats.details import CUT, NO_PAIR, TIES, UNCOMPARED
 from alignment.formats.format import Format, Row
-from alignment.records import Prompt, Ranking, Response, ResponseSet
+from alignment.records import Prompt, Ranking, Response, ResponseSet, described
 
 NOBODY = str(uuid.UUID(int=0))
 """The user of a ranking that names no annotator: Argilla wants one."""
@@ -22,13 +22,15 @@ QUESTION = "ranking"
 def nested(row: Row) -> Row:
     """A flat row of `to_datasets` (`ranking.responses`, `ranking.responses.users`, ...) in the layout of `to_json`."""
     if "fields" in row:
+        if not isinstance(row["fields"], dict):
+            raise ValueError(f"fields is {described(row['fields'])}; it must be an object with the texts of the record")
         return row
     fields = {name: value for name, value in row.items() if "." not in name and name not in ("id", "_server_id")}
     found: Row = {"id": row.get("id"), "fields": fields, "metadata": fields, "responses": {}, "suggestions": {}}
     for name, value in row.items():
         question, _, what = name.rpartition(".")
         if what == "responses" and isinstance(value, list):
-            users, states = (row.get(f"{name}.{part}") or [None] * len(value) for part in ("users", "status"))
+            users, states = (_column(row, f"{name}.{part}", len(value)) for part in ("users", "status"))
             found["responses"][question] = [
                 {"value": one, "user_id": user, "status": state} for one, user, state in zip(value, users, states)
             ]
@@ -37,8 +39,13 @@ def nested(row: Row) -> Row:
     return found
 
 
+def _column(row: Row, name: str, length: int) -> list[Any]:
+    value = row.get(name)
+    return value if isinstance(value, list) and len(value) == length else [None] * length
+
+
 def _kind_of(row: Row) -> str | None:
-    is_flat = any(name.endswith((".responses", ".suggestion")) for name in row)
+    is_flat = "fields" not in row and any(name.endswith((".responses", ".suggestion")) for name in row)
     if not is_flat and not isinstance(row.get("fields"), dict):
         return None
     found = nested(row)
@@ -56,7 +63,7 @@ def _answers(row: Row) -> list[tuple[str, Any, str | None]]:
     return [
         (question, one.get("value"), None if one.get("user_id") in (None, NOBODY) else str(one["user_id"]))
         for question, several in questions.items()
-        for one in several or []
+        for one in (several if isinstance(several, list) else [])
         if isinstance(one, dict) and one.get("status") in (None, "submitted")
     ]
 
@@ -81,7 +88,7 @@ def _order(row: Row, value: Any) -> dict[str, int] | None:
         field = fields.get(_same(option)) if isinstance(option, str) else None
         if field is None:
             return None
-        ranks[field] = int(rank) if isinstance(rank, int | float) and rank >= 1 else place
+        ranks[field] = int(rank) if isinstance(rank, int | float) and float(rank).is_integer() and rank >= 1 else place
     return ranks
 
 
@@ -100,7 +107,9 @@ def _rankings(row: Row) -> list[Row]:
     for order, annotator in people or models:
         names = [name for name in found["fields"] if name in order]
         ranking = {**_start(row, found, names), "ranks": [order[name] for name in names]}
-        rankings.append({**ranking, "annotator": named if named and annotator == _user(named) else annotator})
+        rankings.append(
+            {**ranking, "annotator": named if isinstance(named, str) and annotator == _user(named) else annotator}
+        )
     return rankings
 
 

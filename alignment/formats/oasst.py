@@ -55,7 +55,7 @@ def _questions(row: Row) -> Iterator[tuple[list[Message], Row, list[Row]]]:
 def _message(node: Any) -> Message:
     if not isinstance(node, dict):
         raise ValueError(f"a message of the tree is {described(node)}; it must be an object with text and role")
-    if node.get("role") not in ROLE_OF:
+    if not isinstance(node.get("role"), str) or node["role"] not in ROLE_OF:
         raise ValueError(f"a message of the tree has the role {node.get('role')!r}; known are {', '.join(ROLE_OF)}")
     if not isinstance(node.get("replies") or [], list):
         raise ValueError(f"replies is {described(node['replies'])}; it must be a list of messages")
