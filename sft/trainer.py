@@ -133,9 +133,7 @@ class _Callback(TrainerCallback):
         self.trainer.bar.update()
         if state.global_step >= state.max_steps:
             self.trainer.after = self._measured()
-            control.should_log = (
-                True  # what `_measured` logs counts as this step's log; the step's own is still to come
-            )
+            control.should_log = True  # logging the measurement has cleared it: this step's own loss is still to come
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "loss" in logs:

@@ -115,8 +115,9 @@ def find(folder: str | Path, name: str | None = None) -> Found:
             f"{folder}: holds no run (no {RECORD} in it or in a folder below); give a directory that a stage wrote, "
             "or a folder of several"
         )
-    return Found(folder, own, sorted(stages, key=_started), sorted(files, key=_started))
+    return Found(folder, own, sorted(stages, key=started), sorted(files, key=started))
 
 
-def _started(run: Run) -> tuple[str, str]:
+def started(run: Run) -> tuple[str, str]:
+    """The order of a page: when runs started, in UTC."""
     return str(run.record.get("started", "")), run.name

@@ -13,7 +13,7 @@ from alignment.report.charts import Estimate
 from alignment.report.document import Answer, Answers, Exchange, Figure, Section, Step, Table, say
 from alignment.report.evaluation import EXAMPLES, own_names, smallest_hashes
 from alignment.report.reliability import wilson
-from alignment.report.runs import Found, Run
+from alignment.report.runs import Found, Run, started
 from alignment.report.training import capital
 from alignment.report.worddiff import compared, plain
 
@@ -62,7 +62,7 @@ def title(run: Run, runs: list[Run], models: Models | None = None) -> str:
 
 def flow(found: Found, models: Models) -> list[Step]:
     """The stages and the files between them, in the order they started."""
-    runs = sorted(found.stages + found.files, key=lambda run: (str(run.record.get("started", "")), run.name))
+    runs = sorted(found.stages + found.files, key=started)
     stages = {id(run) for run in found.stages}
     return [
         Step(
