@@ -19,7 +19,9 @@ from alignment.exit_codes import DONE, INTERRUPTED, USER_ERROR
 from alignment.repeat import repeat
 from alignment.terminal import streams
 
-STDOUT_LOST = "stdout was closed, so not all was printed; the output is complete: the metrics are in its metrics.json"
+STDOUT_LOST = (
+    "stdout was closed, so not all was printed; what the command writes is complete; keep stdout open to read it"
+)
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -55,7 +57,7 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
     with streams() as stdout:
         code = _main(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
-        if code == DONE and stdout.lost:
+        if stdout.lost and code not in (USER_ERROR, INTERRUPTED):
             print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
             return USER_ERROR
         return code

@@ -260,10 +260,9 @@ def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}" if mark else ""
-        reason = f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"
-        raise UserError(f"--config {path}: is not YAML ({reason}); write one `name: value` a line") from error
+        raise UserError(
+            f"--config {path}: is not YAML ({yaml_problem(error)}); write one `name: value` a line"
+        ) from error
     if not isinstance(values, dict):
         raise UserError(f"--config {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
     names = [field.name for field in dataclasses.fields(cls)]
@@ -274,6 +273,13 @@ def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
             raise UserError(f"--config {path}: unknown setting {key!r}{_nearest(name, names)}; `--help` lists all")
         result[name] = value
     return result
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong in a YAML file and at which line, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    place = f" at line {mark.line + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"
 
 
 def _nearest(name: str, known: list[str]) -> str:

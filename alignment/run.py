@@ -47,7 +47,7 @@ def require_free(output: str | Path, what: Literal["directory", "file"], name: s
     everything as it was."""
     if what == "file":
         _free_beside(output)
-    with _told(output, name), _parents(_free(output, what, name)) as final:
+    with writing(output, name), _parents(_free(output, what, name)) as final:
         partial = _partial(final)
         left = partial.exists()  # by a killed run: the next real one clears it
         with _lock(partial, output, what):
@@ -59,7 +59,7 @@ def require_free(output: str | Path, what: Literal["directory", "file"], name: s
 def workspace(output: str | Path, name: str) -> Iterator[Path]:
     """A fresh directory for the outputs of several stages, at its final place from the start, because the stages record
     each other's paths; it vanishes when the block does not end well."""
-    with _told(output, name), _parents(_free(output, "directory", name)) as final:
+    with writing(output, name), _parents(_free(output, "directory", name)) as final:
         final.mkdir()
         try:
             yield final
@@ -169,7 +169,7 @@ def _partial(final: Path) -> Path:
 def _claimed(output: str | Path, what: str, name: str = "--output") -> Iterator[tuple[Path, Path]]:
     """(final place, `.NAME.partial` beside it to write in). The second is locked while the block runs: another run to
     the same output is refused at once, and what a killed run left there is cleared."""
-    with _told(output, name), _parents(_free(output, what, name)) as final:
+    with writing(output, name), _parents(_free(output, what, name)) as final:
         partial = _partial(final)
         with _lock(partial, output, what, name):
             try:
@@ -221,8 +221,8 @@ def _parents(final: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _told(output: str | Path, name: str = "--output") -> Iterator[None]:
-    """What the system says when it cannot write, as one sentence."""
+def writing(output: str | Path, name: str = "--output") -> Iterator[None]:
+    """What the system says when it cannot write is a UserError: one sentence that speaks of the setting `name`."""
     try:
         yield
     except Exception as error:

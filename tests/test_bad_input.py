@@ -17,7 +17,7 @@ from alignment.cli import command
 from alignment.command import main
 
 TABLE = [
-    *records.FILES, *records.RECORDS, *settings.SETTINGS, *doors.MODELS, *functions.FUNCTIONS, *outputs.OUTPUTS,
+    *records.FILES, *records.RECORDS, *records.FORMATS, *records.RUNS, *settings.SETTINGS, *settings.PLANS, *doors.MODELS, *functions.FUNCTIONS, *outputs.OUTPUTS,
     *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS,
 ]  # fmt: skip
 
@@ -79,7 +79,8 @@ def check_run(case: Case, folder: Path, capsys: pytest.CaptureFixture[str], more
         after = listing(folder)
     printed = capsys.readouterr()
     assert code == case.code, printed.err
-    assert {path.split("/")[0] for path in after - before} == {*case.added}
+    made = after - before
+    assert {path for path in made if str(Path(path).parent) not in made | {*case.added}} == {*case.added}
     assert before - after == {*case.gone}
     if code == 2:
         case.check_sentence(printed.err.splitlines()[-1])

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from alignment.config import yaml_problem
 from alignment.errors import UserError
 from alignment.history import HISTORY
 
@@ -40,7 +41,9 @@ class Run:
         try:
             return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); a run leaves it, so run the command again") from error
+            raise UserError(
+                f"{path}: cannot be read ({yaml_problem(error)}); a run leaves it, so run the command again"
+            ) from error
 
     @property
     def command(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from alignment.errors import UserError
 from alignment.report.document import Page
+from alignment.run import writing
 
 REPORT = "report.html"
 GENERATOR = "instruct-loop report"
@@ -54,18 +55,16 @@ def check_ours(target: Path) -> None:
 def write(target: Path, page: Page, command: str) -> None:
     """The page as one HTML file, put in place when it is whole."""
     text = render(page, command)
-    try:
+    with writing(target, "page"):
         handle, partial = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error}); choose a place that can be") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, target)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(partial, 0o666 & ~_umask())
+            os.replace(partial, target)
+        except BaseException:
+            os.unlink(partial)
+            raise
 
 
 def render(page: Page, command: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import signal
 from collections.abc import Callable, Sequence
@@ -26,17 +27,26 @@ GOOD = {
     "eval": "--policy policy --against policy --prompts prompts.jsonl --judge opinions.py:length --output out"
     " --max-new-tokens 4 --threads 1",
     "demo": "--workspace out",
+    "data check": "demonstrations.jsonl --output out",
+    "import": "foreign.json --output out",
+    "export": "demonstrations.jsonl --format alpaca --output out.jsonl",
+    "report": "run",
+    "compare": "run other-run --output out",
 }
-"""For each command a line that works in a folder of `inputs.make_inputs`; a case adds to it, and the last word wins."""
+"""For each command a line that works in a folder of `inputs.make_inputs`. A case adds to it: the last value of a flag
+wins, and words without a flag that the case begins with stand in for those here."""
 
-
-FILE_OUTPUTS = ("sample", "rank")
+STAGES = ("sft", "sample", "rank", "reward", "ppo", "eval", "demo")
+FILE_OUTPUTS = ("sample", "rank", "import", "export")
 """Commands whose output is a file, with what else they leave beside it."""
 
 
 def made(command: str) -> tuple[str, ...]:
     """What a run leaves in the folder."""
-    return ("out", *(f"out.{name}" for name in RESULT_FILES)) if command in FILE_OUTPUTS else ("out",)
+    if command == "report":
+        return ("run/report.html",)
+    name = "out.jsonl" if command == "export" else "out"
+    return (name, *(f"out.{file}" for file in RESULT_FILES)) if command in FILE_OUTPUTS else (name,)
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,8 @@ class Case:
 
     @property
     def words(self) -> list[str]:
-        added = self.line.removeprefix(self.command)
-        return shlex.split(f"{GOOD[self.command]} {added}")
+        good, added = shlex.split(GOOD[self.command]), shlex.split(self.line.removeprefix(self.command))
+        return [*(_without_flag(added) or _without_flag(good)), *_from_flag(good), *_from_flag(added)]
 
     def prepare(self, folder: Path) -> None:
         if callable(self.make):
@@ -86,6 +96,14 @@ class Case:
         """Nothing but progress bars stands above the sentence."""
         others = [line for line in stderr.splitlines()[:-1] if line.strip()]
         assert all("|" in line and "/" in line for line in others), others
+
+
+def _without_flag(words: list[str]) -> list[str]:
+    return list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+
+
+def _from_flag(words: list[str]) -> list[str]:
+    return words[len(_without_flag(words)) :]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from bad_input.case import Case, Interrupt
+from bad_input.conditions import small_demo
 
 HEAVY = ["sft.train", "reward_model.train", "ppo.train", "alignment.comparison_report", "alignment.pipeline"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,7 @@ def interrupted(interrupt: Interrupt, folder: Path, log: Path) -> tuple[int | No
     """(exit code, stderr) of a command that gets a signal in the middle of its work.
 
     The children are forked off a server that has imported what is heavy, so each begins at once."""
+    log.unlink(missing_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     child = context.Process(target=_run, args=(interrupt.case.command, interrupt.case.words, folder, log))
@@ -50,7 +52,8 @@ def _run(command: str, words: list[str], folder: Path, log: Path) -> None:
     sys.argv = ["align", *command.split(), *words]
     from alignment.cli import entry
 
-    sys.exit(entry())
+    with small_demo():
+        sys.exit(entry())
 
 
 def without_a_reader(case: Case, folder: Path, closed: bool) -> subprocess.CompletedProcess[str]:

@@ -40,10 +40,14 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def small_demo() -> AbstractContextManager[object]:
+    """The demo has little to draw before its work begins."""
+    return mock.patch.multiple("alignment.pipeline", DEMONSTRATIONS=20, RANKED=20, PPO_PROMPTS=20, EVAL_PROMPTS=20)
+
+
 @contextlib.contextmanager
 def full_disk_in_the_demo() -> Iterator[None]:
-    """Likewise; the demo has fewer demonstrations to draw before it writes them."""
-    with mock.patch("alignment.pipeline.DEMONSTRATIONS", 20), full_disk():
+    with small_demo(), full_disk():
         yield
 
 

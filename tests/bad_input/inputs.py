@@ -11,6 +11,9 @@ from models import tiny_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from alignment.run import RESULT_FILES
+from sft.config import SFTSettings
+
 OPINIONS = """
 import time
 
@@ -67,8 +70,9 @@ number = 3
 
 
 def make_inputs(folder: Path) -> None:
-    """Models `policy` and `reward-model`, prompts, demonstrations, responses, rankings, opinions.py."""
+    """Models `policy` and `reward-model`, records of all kinds, opinions.py, two runs of a stage."""
     from reward_model.model import new_scorer, save
+    from sft.train import run as train_run
 
     policy = tiny_model("llama", folder / "policy")
     (folder / "reward-model").mkdir()
@@ -81,6 +85,15 @@ def make_inputs(folder: Path) -> None:
     rankings = [{"prompt": prompt, "responses": answers, "ranks": [1, 2, 2]} for prompt in prompts]
     write(folder / "rankings.jsonl", rankings)
     (folder / "opinions.py").write_text(OPINIONS)
+    write(folder / "foreign.json", [{"instruction": prompt, "output": "At the river."} for prompt in prompts])
+    settings = SFTSettings(
+        base=policy, data=str(folder / "demonstrations.jsonl"), output=str(folder / "run"), threads=1
+    )
+    train_run(settings)
+    for file in (folder / "run").iterdir():
+        if file.name not in (*RESULT_FILES, "history.jsonl"):
+            file.unlink()
+    shutil.copytree(folder / "run", folder / "other-run")
 
 
 def write(path: Path, records: list[dict]) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from bad_input import conditions
 from bad_input.case import FILE_OUTPUTS, GOOD, Case, Interrupt, made
+from bad_input.records import LINE
 
-FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD}
+FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD if command != "report"}
+NEW = [command for command in FLAG if command not in ("compare", "export")]
+"""Commands whose output must be new, and is called `out`."""
 
 
 def locked_folder(folder: Path) -> None:
@@ -17,7 +20,8 @@ def locked_folder(folder: Path) -> None:
 
 OUTPUTS = [
     case
-    for command, name in FLAG.items()
+    for command in NEW
+    for name in [FLAG[command]]
     for case in (
         Case("output is a file", command, {"out": "mine"}, (f"{name} out: exists already; choose another", "or remove it first")),
         Case("output is a folder", command, {"out": None}, f"{name} out: exists already; choose another"),
@@ -32,9 +36,20 @@ OUTPUTS = [
     Case("metrics of another run beside it", "sample", {"out.metrics.json": "{}"}, "out.metrics.json: exists already"),
     *[
         Case("another run writes the same output", command, {}, "--output out: another run is writing it; wait for it, or choose another", conditions.another_file_run if command in FILE_OUTPUTS else conditions.another_run)
-        for command in GOOD
+        for command in NEW
         if command != "demo"
     ],
+    Case("output of an unknown kind", "export --output out.txt", {}, "--output is 'out.txt'; its name must end with .jsonl, .json, .csv, .parquet"),
+    Case("output exists", "export", {"out.jsonl": "mine"}, "--output out.jsonl: exists already"),
+    Case("full disk", "export", {}, "--output out.jsonl: cannot be written (File too large)", conditions.full_disk),
+    Case("a page that is not ours", "compare", {"out": "mine"}, "out: is not a report that align wrote"),
+    Case("a page that is not ours", "report", lambda folder: (folder / "run" / "report.html").write_text("mine"), "run/report.html: is not a report that align wrote"),
+    Case("page in a locked folder", "compare --output locked/out", locked_folder, "locked/out: cannot be written", conditions.nobody),
+    Case("page in a folder that is not there", "compare --output none/out", {}, "none/out: cannot be written"),
+    Case("full disk", "compare", {}, ("out", "cannot be written", "File too large"), conditions.full_disk),
+    Case("full disk", "report", {}, ("run/report.html", "cannot be written", "File too large"), conditions.full_disk),
+    Case("the copy exists already", "data check --fix", {"demonstrations.fixed.jsonl": "mine"}, "exists already"),
+    Case("full disk for the copy", "data check bad --fix --output none", lambda folder: (folder / "bad").write_text('{"prompt": "p", "response": "' + "word " * 200 + '"}\n'), "cannot be written (File too large)", conditions.full_disk),
 ]  # fmt: skip
 
 
@@ -45,17 +60,30 @@ def left_behind(folder: Path) -> None:
 
 
 LEFT = (".out.partial", ".out.partial/sub", ".out.partial/sub/half")
-LOST = "stdout was closed, so not all was printed; the output is complete"
+LOST = "stdout was closed, so not all was printed; what the command writes is complete"
 
-COMPLETE = [
-    case
-    for command in GOOD
-    if command != "demo"  # takes minutes
-    for case in (
-        Case("nothing wrong", command, {}, (), code=0, added=made(command)),
-        Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),
-    )
-] + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
+COMPLETE = (
+    [
+        case
+        for command in GOOD
+        if command != "demo"  # takes minutes
+        for case in (
+            Case("nothing wrong", command, {}, (), code=0, added=made(command)),
+            Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),
+        )
+    ]
+    + [
+        Case(
+            "closed stdout where faults are found",
+            "data check bad --kind rankings --json",
+            {"bad": LINE * 3 + "{}\n"},
+            LOST,
+            conditions.no_stdout,
+            added=("out",),
+        )
+    ]
+    + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
+)
 """Runs that leave their output."""
 
 UNREAD = [

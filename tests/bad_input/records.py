@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from bad_input import conditions, inputs
@@ -19,6 +20,9 @@ READERS = [
     ("eval", "--prompts"),
 ]
 """(command, the setting that names a JSONL file)."""
+
+POSITIONAL = [("export", "RECORDS"), ("data check", "FILE")]
+"""(command, its file's name), where the file stands without a flag."""
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x00"
 LINE = '{"prompt": "p", "response": "r", "responses": ["a", "b"], "ranks": [1, 2]}\n'
@@ -37,19 +41,29 @@ def unreadable(folder: Path) -> None:
     folder.chmod(0o777)  # the output could be written
 
 
+def file_cases(command: str, flag: str, name: str) -> list[Case]:
+    """What is wrong with a file as a whole, and is told alike everywhere."""
+    line = f"{command} {flag} bad"
+    return [
+        Case("missing file", line, {}, f"{name} bad: no such file"),
+        Case("empty file", line, {"bad": ""}, f"{name} bad: holds no record"),
+        Case("blank lines", line, {"bad": "\n \n"}, f"{name} bad: holds no record"),
+        Case("unreadable", line, unreadable, f"{name} bad: cannot be read (Permission denied)", conditions.nobody),
+        Case("binary", line, {"bad": b"PAR1\x15\x00\x15\x10"}, f"{name} bad: is a binary file"),
+        Case("UTF-16", line, {"bad": LINE.encode("utf-16")}, f"{name} bad: is UTF-16 text; save it as UTF-8"),
+    ]  # fmt: skip
+
+
 FILES = [
+    *[case for command, name in READERS for case in file_cases(command, name, name)],
+    *[case for command, name in POSITIONAL for case in file_cases(command, "", name)],
+] + [
     case
     for command, name in READERS
     for case in (
-        Case("missing file", f"{command} {name} bad", {}, f"{name} bad: no such file; give a JSONL file"),
-        Case("empty file", f"{command} {name} bad", {"bad": ""}, f"{name} bad: holds no record"),
-        Case("blank lines", f"{command} {name} bad", {"bad": "\n \n"}, f"{name} bad: holds no record"),
         Case("a directory", f"{command} {name} bad", {"bad": None}, f"{name} bad: cannot be read (Is a directory)"),
-        Case("unreadable", f"{command} {name} bad", unreadable, (f"{name} bad: cannot be read (Permission denied)",), conditions.nobody),
         Case("a picture", f"{command} {name} bad", {"bad": PNG}, (f"{name} bad", "is not UTF-8 text", "save it as UTF-8")),
-        Case("binary", f"{command} {name} bad", {"bad": b"PAR1\x15\x00\x15\x10"}, f"{name} bad: is a binary file; give UTF-8 text"),
         Case("gzip", f"{command} {name} bad", {"bad": gzip.compress(LINE.encode())}, f"{name} bad: is compressed by gzip; unpack it"),
-        Case("UTF-16", f"{command} {name} bad", {"bad": LINE.encode("utf-16")}, f"{name} bad: is UTF-16 text; save it as UTF-8"),
         Case("Latin-1", f"{command} {name} bad", {"bad": LINE.encode() + b'{"prompt": "\xfc"}\n'}, (f"{name} bad, line 2: is not UTF-8 text", "at byte 13")),
         Case("malformed line", f"{command} {name} bad", {"bad": LINE + '{"prompt": "p",\n'}, (f"{name} bad, line 2: is not JSON", "at character 16", "one JSON object a line")),
         Case("a list", f"{command} {name} bad", {"bad": LINE + "[1]\n"}, f"{name} bad, line 2: holds a list; each line must hold one JSON object"),
@@ -123,3 +137,58 @@ RECORDS = [
     Case("a prefix that is missing", "eval --policy-prefix bad", {}, "--policy-prefix bad: no such file; give a text file"),
     Case("a prefix in UTF-16", "eval --policy-prefix bad", {"bad": "x".encode("utf-16")}, "--policy-prefix bad: is UTF-16 text"),
 ]  # fmt: skip
+
+FORMATS = [
+    Case("missing file", "import bad.json", {}, "SOURCE bad.json: no such file"),
+    Case("empty file", "import bad.json", {"bad.json": ""}, "SOURCE bad.json: holds no record"),
+    Case("an empty folder", "import bad", {"bad": None}, "SOURCE bad: holds no data file"),
+    Case("no such dataset", "import nobody/none", {}, ("SOURCE nobody/none", "no dataset of that name")),
+    Case("unreadable", "import bad", unreadable, ("SOURCE bad: cannot be read", "Permission denied"), conditions.nobody),
+    Case("binary", "import bad.json", {"bad.json": PNG}, ("SOURCE bad.json: is not utf-8 text", "save it as UTF-8")),
+    Case("UTF-16", "import bad.json", {"bad.json": LINE.encode("utf-16")}, ("SOURCE bad.json: is not utf-8 text", "--encoding utf-16")),
+    Case("damaged gzip", "import bad.json.gz", {"bad.json.gz": gzip.compress(LINE.encode())[:20]}, "SOURCE bad.json.gz"),
+    Case("no Parquet", "import bad.parquet", {"bad.parquet": LINE}, "SOURCE bad.parquet: is not Parquet"),
+    Case("no JSON", "import bad.json", {"bad.json": "{"}, "SOURCE bad.json"),
+    Case("fields of no format", "import bad.json", {"bad.json": '[{"colour": "red"}]'}, "colour"),
+    Case("no such format", "import --format alpacca", {}, "--format is 'alpacca'; it must be auto or one of"),
+    Case("a map to no field", "import --map colour=instruction", {}, "--map holds 'colour=instruction'; write OURS=THEIRS"),
+    Case("a map from no field", "import --map prompt=question", {}, "--map speaks of 'question', which no record has"),
+    Case("no such encoding", "import --encoding utf-99", {}, "--encoding"),
+    Case("a format that holds none of it", "export prompts.jsonl", {}, "--format alpaca: takes demonstrations"),
+    Case("no such format", "export --format xml", {}, "--format is 'xml'; it must be one of"),
+    Case("malformed line", "export bad", {"bad": LINE + "{\n"}, "RECORDS bad, line 2: is not JSON"),
+    Case("no file", "data check --fix", lambda folder: (folder / "demonstrations.jsonl").unlink(), "FILE demonstrations.jsonl: no such file"),
+    Case("against itself", "data check --against demonstrations.jsonl", {}, "--against demonstrations.jsonl: is the file that is checked"),
+    Case("against a missing file", "data check --against bad", {}, "--against bad: no such file"),
+    Case("masked without a copy", "data check --mask-pii", {}, "--mask-pii is given without --fix"),
+    Case("a length without a model", "data check --max-length 9", {}, "--max-length 9 counts tokens, so it needs --model"),
+    Case("no such model", "data check --model ./bad", {}, "--model ./bad: no such directory"),
+    Case("demonstrations as rankings", "data check --kind rankings", {}, "demonstrations"),
+]  # fmt: skip
+"""`align import`, `align export` and `align data check`."""
+
+
+def broken_run(name: str, content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "run" / name).write_text(content)
+
+
+RUNS = [
+    case
+    for command, other in (("report", ""), ("compare", "other-run"))
+    for case in (
+        Case("no such run", f"{command} bad {other}", {}, "bad: no such directory"),
+        Case("a folder without a run", f"{command} bad {other}", {"bad": None}, "bad: holds no run"),
+        Case("a file", f"{command} bad {other}", {"bad": "x"}, "bad: no such directory"),
+        Case("a damaged run.json", command, broken_run("run.json", "{"), "run/run.json: cannot be read"),
+        Case("a damaged metrics.json", command, broken_run("metrics.json", '{"a": 1'), "run/metrics.json: cannot be read"),
+        Case("a list as metrics.json", command, broken_run("metrics.json", "[]"), "run/metrics.json: holds no JSON object"),
+        Case("damaged settings", command, broken_run("config.yaml", "a: ["), "run/config.yaml: cannot be read"),
+        Case("a damaged history", command, broken_run("history.jsonl", '{"step": 1}\n{"st'), "run/history.jsonl: cannot be read"),
+    )
+] + [
+    Case("an empty metrics.json", "report", broken_run("metrics.json", "{}"), "run: its files are not as a run leaves them"),
+    Case("one run alone", "compare run", {}, "RUNS holds 1 directory; a comparison needs two or more"),
+    Case("the same run twice", "compare run run", {}, "RUNS names run twice"),
+    Case("two runs at once", "report run other-run", {}, "unknown setting 'other-run'"),
+]  # fmt: skip
+"""`align report` and `align compare`."""

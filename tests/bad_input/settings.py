@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from alignment.cli import command as command_of
 from bad_input import conditions
-from bad_input.case import GOOD, Case
+from bad_input.case import GOOD, STAGES, Case
+from bad_input.records import READERS
+
+MISSPELT = {"data check": ("aganst", "against"), "import": ("formt", "format"), "export": ("formt", "format"), "report": ("rum", "run"), "compare": ("outptu", "output")}  # fmt: skip
+"""(what is written, what is meant), where it is not seeed and seed."""
+
+
+def misspelt(command: str) -> tuple[str, str]:
+    return MISSPELT.get(command, ("seeed", "seed"))
+
 
 SETTINGS = [
     case
     for command in GOOD
+    for wrong, right in [misspelt(command)]
     for case in (
-        Case("unknown setting", f"{command} --seeed 1", {}, ("unknown setting '--seeed'", "did you mean '--seed'?")),
+        Case("unknown setting", f"{command} --{wrong} 1", {}, f"unknown setting '--{wrong}'"),
+        Case("unknown key in YAML", f"{command} --config bad", {"bad": f"{wrong}: 1\n"}, (f"--config bad: unknown setting '{wrong}'", f"did you mean '{right}'?")),
+        Case("broken YAML", f"{command} --config bad", {"bad": "seed: [1\n"}, ("--config bad: is not YAML", "at line 2", "`name: value`")),
+        Case("a list as YAML", f"{command} --config bad", {"bad": "- 1\n"}, "--config bad: holds a list; it must hold `name: value` lines"),
+        Case("no YAML file", f"{command} --config bad", {}, "--config bad: no such file; give a YAML file of settings"),
+        Case("YAML that runs code", f"{command} --config bad", {"bad": "seed: !!python/object/apply:os.getpid []\n"}, "--config bad: is not YAML"),
+    )
+] + [
+    case
+    for command in STAGES
+    for case in (
+        Case("nearest name", f"{command} --seeed 1", {}, ("unknown setting '--seeed'", "did you mean '--seed'?")),
         Case("text for a number", f"{command} --seed one", {}, "--seed is 'one'; it must be a whole number"),
         Case("a fraction for a whole number", f"{command} --seed 1.5", {}, "--seed is '1.5'; it must be a whole number"),
         Case("negative seed", f"{command} --seed -1", {}, "--seed is -1; it must be a whole number at least 0"),
         Case("enormous seed", f"{command} --seed 1e30", {}, ("--seed is 1", "at most 4294967295")),
         Case("no threads", f"{command} --threads 0", {}, "--threads is 0; it must be a whole number at least 1"),
-        Case("unknown key in YAML", f"{command} --config bad", {"bad": "sede: 1\n"}, ("--config bad: unknown setting 'sede'", "did you mean 'seed'?")),
-        Case("broken YAML", f"{command} --config bad", {"bad": "seed: [1\n"}, ("--config bad: is not YAML", "at line 2", "`name: value`")),
-        Case("a list as YAML", f"{command} --config bad", {"bad": "- 1\n"}, "--config bad: holds a list; it must hold `name: value` lines"),
         Case("a list for a number in YAML", f"{command} --config bad", {"bad": "seed: [1]\n"}, "--seed is [1]; it must be a whole number"),
-        Case("no YAML file", f"{command} --config bad", {}, "--config bad: no such file; give a YAML file of settings"),
-        Case("YAML that runs code", f"{command} --config bad", {"bad": "seed: !!python/object/apply:os.getpid []\n"}, "--config bad: is not YAML"),
         Case("a setting without its value", f"{command} --seed", {}, ("--seed", "expected one argument")),
     )
 ] + [
@@ -53,3 +70,22 @@ SETTINGS = [
         for command, more in (("sft", " --epochs 3"), ("reward", ""), ("ppo", " --steps 3"))
     ],
 ]  # fmt: skip
+
+PLANNED = [command for command in GOOD if command_of(command).plan is not None]
+"""Commands with --dry-run."""
+
+PLANS = [
+    case
+    for command in PLANNED
+    for case in (
+        Case("output exists", f"{command} --dry-run", {"out": "mine"}, "out: exists already"),
+        Case("unknown setting", f"{command} --dry-run --seeed 1", {}, "unknown setting '--seeed'"),
+    )
+] + [
+    Case("missing file", f"{command} {name} bad --dry-run", {}, f"{name} bad: no such file")
+    for command, name in READERS
+    if command in PLANNED
+] + [
+    Case("nothing wrong", f"{command} --dry-run", {}, (), code=0) for command in PLANNED if command != "demo"  # it measures
+]  # fmt: skip
+"""--dry-run refuses what the run itself would."""
