@@ -22,12 +22,14 @@ from refusals import refused
 
 from alignment.command import main
 from alignment.metrics import METRICS
+from alignment.pipeline import DemoSettings
 from alignment.report import policy, several, training, write
 from alignment.report import whole as whole_run
 from alignment.report.builder import page
 from alignment.report.config import COMPARE, REPORT
 from alignment.report.facts import glossary, versions
 from alignment.report.runs import Run, find
+from alignment.run import write_result
 
 
 def text_of(run_page) -> str:
@@ -63,7 +65,8 @@ def test_a_report_that_cannot_be_drawn_costs_nothing(tmp_path, monkeypatch, caps
         raise RuntimeError("no font")
 
     monkeypatch.setattr(write, "write_report", broken)
-    write.draw(tmp_path, "runs/sft")
+    write_result(tmp_path, "demo", DemoSettings(workspace="runs/sft"), {"n": 1}, 0.0)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == {"n": 1}
     printed = capsys.readouterr()
     assert printed.err == (
         "the report could not be drawn (RuntimeError: no font); the result is complete without it: "
