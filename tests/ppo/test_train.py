@@ -3,7 +3,7 @@
 Mutations seen to fail: `restore_best` left out of `run` (test_stops_at_kl_max_...), the comparison with --kl-max turned
 round (test_stops_at_kl_max_...), the rate steered the wrong way (test_steering...), `seed_everything` left out
 (test_same_seed_same_numbers), the gold scored outside `apart`, or normalised scores taken from it (test_gold_is_measured_...),
-samples drawn outside `apart` (test_samples_...), or from the policy both times (test_samples_...)."""
+samples drawn outside `apart` (test_samples_...), or from the reference both times (test_samples_...)."""
 
 import json
 import random

@@ -3,10 +3,11 @@
 Mutations seen to fail:
 - (style.css) `.scroll` without overflow-x -> test_nothing_is_wider_than_the_screen
 - (plots.py) labels drawn outside the figure (constrained layout off) -> test_no_text_of_a_plot_is_cut
-- (plots.py) a font loaded from a server, or an image in the template -> test_no_request_leaves_the_page
+- (page.html.jinja) an image from a server in the template -> test_no_request_leaves_the_page
 - (page.html.jinja) `role="img"` without a label, headings out of order, `tabindex` left out -> test_axe_finds_nothing
 - (plots.py) the axes' names not drawn -> test_axes_are_named_with_their_units
-- (page.html.jinja) autoescape off -> test_what_models_say_is_text
+- (write.py) autoescape off -> test_what_models_say_is_text
+- (style.css) a muted colour of the dark scheme too dark -> test_dark_and_light_keep_their_contrast
 """
 
 from __future__ import annotations

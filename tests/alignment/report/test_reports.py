@@ -3,11 +3,11 @@
 Mutations seen to fail:
 - (write.py) what `draw` raises not caught -> test_a_report_that_cannot_be_drawn_costs_nothing
 - (write.py) any file overwritten -> test_a_page_of_another_is_left_alone
-- (runs.py) runs ordered by name, files left out -> test_a_whole_run_is_told_in_its_order
+- (runs.py) runs ordered by name -> test_a_whole_run_is_told_in_its_order
 - (whole.py) answers joined by place instead of by id, or the later of two taken -> test_answers_are_joined_by_prompt
-- (policy.py) samples swapped, gold left out -> test_what_ppo_tells
-- (training.py) verdict by the estimate instead of its lower bound -> test_a_reward_model_is_judged_by_its_lower_bound
-- (several.py) settings of one run alone looked at -> test_compare_tells_what_differs
+- (policy.py) samples swapped -> test_what_ppo_tells; the peak not compared with what was kept -> test_gold_that_peaked_...
+- (training.py) verdict by the estimate instead of its lower bound, or a baseline counted in one direction -> test_a_reward_model_is_judged_by_its_lower_bound
+- (several.py) all settings told, or bounds as metrics of their own -> test_compare_tells_what_differs
 - (several.py) the mean over seeds taken at steps that one of them lacks -> test_curves_of_several_seeds
 - (facts.py) one run's versions shown for all -> test_versions_that_differ_are_named
 """
