@@ -31,7 +31,9 @@ def generate(model: Any, tokenizer: Any, prompts: list[list[int]], settings: Gen
         except RuntimeError as error:
             if "probability tensor" not in str(error):
                 raise
-            raise UserError("the policy gives no probabilities: training diverged; lower --lr") from error
+            raise UserError(
+                "the policy gives no probabilities, for its logits are not finite: its training diverged; lower --lr"
+            ) from error
     responses = sequences[:, ids.shape[1] :]
     counts = first_stop_mask(responses, stops)
     return Tokens(sequences, torch.cat([mask, counts], dim=1), counts)

@@ -151,7 +151,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = annealed * scale
         metrics = update(state, rollout, settings) | {"optim/lr": annealed * state.lr_scale}
-        if not math.isfinite(metrics["policy/approx_kl"]):
+        if not all(math.isfinite(metrics[name]) for name in ("optim/grad_norm", "value/loss")):
             raise UserError(f"--lr {self.lr:.3g}: training diverged at step {state.step}; give a lower one")
         if settings.lr is None and settings.approx_kl_target:
             state.lr_scale = steered(state.lr_scale, metrics["policy/approx_kl"], settings.approx_kl_target)

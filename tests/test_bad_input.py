@@ -1,5 +1,24 @@
 """The bad-input table (`tests/bad_input/`): whatever a user gets wrong is one sentence on stderr, exit code 2 (130 for
-Ctrl-C), nothing half-written, and a traceback only with --debug."""
+Ctrl-C), nothing half-written, and a traceback only with --debug.
+
+A new mistake is a line in one of the tables; a new command is a line in `case.GOOD`, which puts it into the cases that
+every command shares. Cases run in this process, those with a signal in children forked off one server, those about the
+end of the interpreter in processes of their own.
+
+Mutations seen to fail (the check switched off, and the cases that then fail):
+
+- `text_files`: gzip not looked for ("gzip"); no limit on a line ("a line of 100 MB")
+- `records`: true taken for a rank; no hint at another kind of record ("demonstrations as rankings" and others)
+- `config`: no nearest name in YAML ("unknown key in YAML")
+- `functions`: a score that float32 cannot hold; no time limit, `Late` an Exception ("hangs ..."); SystemExit let through
+- `models`: missing weights filled, pickle loaded, NaN weights taken, EOS not required, a reward model taken for a policy
+- `ppo`: a minibatch that does not divide; a diverged update goes on ("the learning rate diverges"); explained
+  variance 0 ÷ 0 ("same score for all, as it is")
+- `run`: OSErrors not told ("full disk" and others); no lock ("another run ..."); a killed run's leftovers not cleared;
+  the partial folder left ("returns None" and others)
+- `command`: a lost stdout not told; SIGTERM not caught; a traceback always, or never
+- `terminal`: a broken pipe raised
+"""
 
 from __future__ import annotations
 

@@ -215,6 +215,13 @@ def nan_weights(model: Path) -> None:
     save_file({k: v * float("nan") for k, v in tensors.items()}, model / "model.safetensors", {"format": "pt"})
 
 
+def enormous_weights(model: Path) -> None:
+    """Finite, but their products are not: attention turns NaN."""
+    tensors = load_file(model / "model.safetensors")
+    far = {k: v * 1e38 if "q_proj" in k or "k_proj" in k else v for k, v in tensors.items()}
+    save_file(far, model / "model.safetensors", {"format": "pt"})
+
+
 def two_labels(model: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 

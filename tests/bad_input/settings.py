@@ -65,10 +65,9 @@ SETTINGS = [
         Case("tracker not installed", f"{command} --report-to wandb", {}, ("--report-to", "wandb", "not installed", "`pip install wandb`"), conditions.not_installed("wandb"))
         for command in ("sft", "reward", "ppo")
     ],
-    *[
-        Case("the learning rate diverges", f"{command} --lr 1e30{more}", {}, ("diverged", "--lr"))
-        for command, more in (("sft", " --epochs 3"), ("reward", ""), ("ppo", " --steps 3"))
-    ],
+    Case("the learning rate diverges", "sft --lr 1e30 --epochs 3", {}, "--lr 1e+30: training diverged to infinity; give a lower one"),
+    Case("the learning rate diverges", "reward --lr 1e30", {}, ("diverged", "lower --lr")),
+    Case("the learning rate diverges", "ppo --lr 1e30", {}, "--lr 1e+30: training diverged at step 1; give a lower one"),
 ]  # fmt: skip
 
 PLANNED = [command for command in GOOD if command_of(command).plan is not None]
