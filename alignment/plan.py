@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from alignment.report.write import REPORT
 from alignment.run import RESULT_FILES, beside
 
 
@@ -96,7 +97,7 @@ def planned(plan: Callable[[Any], Plan], settings: Any, seeds: int = 1) -> Plan:
 
 def directory_writes(output: str, what: str, *files: str) -> dict[str, str]:
     """`writes` of a command whose output is a directory: itself, what every run leaves in it, and `files`."""
-    return {output: what} | {str(Path(output) / name): "" for name in (*files, *RESULT_FILES)}
+    return {output: what} | {str(Path(output) / name): "" for name in (*files, *RESULT_FILES, REPORT)}
 
 
 def file_writes(output: str, what: str) -> dict[str, str]:

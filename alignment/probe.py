@@ -24,14 +24,7 @@ from alignment.run import peak_memory
 WHOLE = 10.0  # seconds that one whole batch may take, else a few of its rows must do; ours, like the rest here
 BUDGET = 3.0  # seconds after which no further batch of the same kind of work is run
 FEW = 8  # the first rows are this part of a batch
-PLACES = (
-    0.5,
-    0.25,
-    0.75,
-    0.125,
-    0.625,
-    0.875,
-)  # of the batches in rising order of size, which are run after the largest
+PLACES = (0.5, 0.25, 0.75, 0.125, 0.625, 0.875)  # which batches follow the largest, in rising order of size
 MOST_BATCHES = 1 + len(PLACES)
 TICK = 0.002  # seconds between two looks at the memory
 
@@ -72,10 +65,8 @@ class Probe:
         if not batches:
             return 0.0
         with silent():
-            rising = sorted(batches, key=size, reverse=True)[
-                ::-1
-            ]  # of equal ones the first comes last, and is run first
-            return times * self._all(name, rising, work, size)
+            falling = sorted(batches, key=size, reverse=True)  # the first of equal ones stays first
+            return times * self._all(name, falling[::-1], work, size)
 
     def add(self, name: str, count: int, unit: str, seconds: float, most: bool = False) -> None:
         self.parts.append(Part(name, count, unit, seconds, most))

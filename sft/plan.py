@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import BatchSampler
@@ -62,6 +63,9 @@ def _training(probe: Probe, ready: Prepared, settings: SFTSettings) -> None:
     """Micro-batches of the first epoch, forward and backward; then what closes an optimizer step."""
     trainer = ready.trainer
     trainer.check()
+    if settings.gradient_checkpointing:  # the trainer switches it on only when it begins to train
+        policy: Any = trainer.policy
+        getattr(policy, "activation_checkpointing_enable", policy.gradient_checkpointing_enable)()
     optimizer = trainer.create_optimizer()
     examples = ready.learn.examples
     sampler = BatchSampler(trainer._get_train_sampler(), trainer.args.per_device_train_batch_size, drop_last=False)

@@ -96,7 +96,7 @@ def test_durations():
 
 def test_where_results_go():
     assert list(file_writes("a/r.jsonl", "x")) == ["a/r.jsonl", "a/r.config.yaml", "a/r.metrics.json", "a/r.run.json"]
-    files = ["o", "o/history.jsonl", "o/config.yaml", "o/metrics.json", "o/run.json"]
+    files = ["o", "o/history.jsonl", "o/config.yaml", "o/metrics.json", "o/run.json", "o/report.html"]
     assert list(directory_writes("o", "x", "history.jsonl")) == files
 
 

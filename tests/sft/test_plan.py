@@ -1,5 +1,6 @@
 """`align sft --dry-run`. Mutations seen to fail: held-out demonstrations counted as learned, epochs left out of the steps or
-of the time (test_counts_are_those_of_the_run, test_the_time_grows_with_the_epochs), the tracker left on
+of the time (test_counts_are_those_of_the_run, test_the_time_grows_with_the_epochs), gradient checkpointing
+not switched on (test_the_probe_checkpoints_as_the_run_does), the tracker left on
 (test_a_tracker_is_not_started), packing not checked (test_bad_inputs)."""
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ import pytest
 from models import tiny_model
 from plans import planned, ran, refused_alike, wrote_what_was_planned
 
+from alignment.models import backbone
 from alignment.plan import Plan
+from alignment.probe import Probe
 from sft.config import COMMAND, SFTSettings
 from sft.data import Rows
+from sft.plan import _training
 from sft.plan import plan as plan_of
+from sft.train import prepare
 
 LINES = [
     {"prompt": f"{name} has {number}", "response": " red kites" + " and a boat" * (number % 4) + "."}
@@ -68,6 +73,16 @@ def test_the_time_grows_with_the_epochs(base, folder, monkeypatch):
     )  # 3 epochs of micro-batches, and a second for each step
     [training] = [part for part in planned_for(0.4).parts if part.name == "training"]
     assert (training.count, training.seconds) == (2, 2 + 2)
+
+
+@pytest.mark.parametrize("rank", [0, 4])
+@pytest.mark.parametrize("on", [False, True])
+def test_the_probe_checkpoints_as_the_run_does(base, folder, on, rank):
+    settings = SFTSettings(base=base, data="d.jsonl", output="o", gradient_checkpointing=on, lora_rank=rank)
+    ready = prepare(settings, folder)
+    _training(Probe(), ready, settings)
+    layers = [layer.gradient_checkpointing for layer in backbone(ready.trainer.policy).layers]
+    assert layers == [on, on]
 
 
 def test_a_tracker_is_not_started(base, folder, capsys, monkeypatch):
