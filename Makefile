@@ -39,7 +39,7 @@ demo: .venv/run
 	@$(BIN)/align demo --workspace $(DEMO)
 
 test: .venv/dev
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
 
 check: .venv/dev
 	@$(BIN)/ruff format --check .

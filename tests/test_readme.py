@@ -38,6 +38,9 @@ THINGS = [
 COLOURS = ["red", "green", "blue", "black", "yellow", "white"]
 
 
+pytestmark = pytest.mark.xdist_group("readme")  # one worker: the commands run once
+
+
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.xdist_group("wheel")  # one worker: it is built once
 PACKAGES = {"alignment", "alignment_kernels", "sft", "reward_model", "ppo"}
 
 

@@ -178,7 +178,7 @@ def test_files_beside_the_output_are_not_replaced(policy, folder, capsys, name):
 
 def test_an_empty_directory_is_no_policy(folder, capsys):
     (folder / "empty").mkdir()
-    refused(capsys, COMMAND, arguments("empty"), folder, "--policy empty", "cannot be loaded")
+    refused(capsys, COMMAND, arguments("empty"), folder, "--policy empty", "holds no config.json")
 
 
 def test_ctrl_c_leaves_nothing(policy, folder, capsys, monkeypatch):

@@ -23,6 +23,8 @@ from alignment.report.compare import run as compare
 from alignment.report.config import CompareSettings
 from alignment.report.write import write_report
 
+pytestmark = pytest.mark.xdist_group("report")  # one worker: the small pipeline runs once
+
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 DESK, PHONE = 1280, 390
 WIDER = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll') && !e.closest('svg'))

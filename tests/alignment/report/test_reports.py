@@ -31,6 +31,8 @@ from alignment.report.facts import glossary, versions
 from alignment.report.runs import Run, find
 from alignment.run import write_result
 
+pytestmark = pytest.mark.xdist_group("report")  # one worker: the small pipeline runs once
+
 
 def text_of(run_page) -> str:
     return write.render(run_page, "align report x")
