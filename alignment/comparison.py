@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from alignment.best_of_n import Best
 from alignment.config import GenerationSettings
-from alignment.errors import UserError
-from alignment.functions import Judge
+from alignment.functions import Judge, require_finite
 from alignment.records import Prompt, PromptRecord, Response
 from alignment.responder import Answer, Responder, TokenStatistics, shared_vocabulary
 
@@ -104,7 +102,5 @@ def judged(
 
     Raises UserError that begins with `name` where a score is not finite."""
     pairs = judge([(prompt, [a, b]) for prompt, a, b in zip(prompts, first, second, strict=True)])
-    for score in (score for pair in pairs for score in pair):
-        if not math.isfinite(score):
-            raise UserError(f"{name}: gives the score {score}; every score must be a finite number: train it again")
+    require_finite((score for pair in pairs for score in pair), name)
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

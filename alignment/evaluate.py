@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from alignment.command import Command
 from alignment.config import FunctionSettings, GenerationSettings, StageSettings, setting
-from alignment.functions import Judge
-from alignment.records import PromptRecord, read_prompts, write_jsonl
+from alignment.functions import Judge, require_finite
+from alignment.records import Prompt, PromptRecord, Response, read_prompts, write_jsonl
 from alignment.run import output_directory, write_result
 from alignment.text_files import read_text
 
@@ -142,7 +142,13 @@ def _best_of_n(inputs: Inputs, match: Match, settings: EvaluateSettings) -> dict
 
     seed_everything(settings.seed, settings.threads, BEST_OF_N_STREAM)
     prompts = [record.prompt for record in inputs.records]
-    rewards, name = inputs.scorer.score_responses, f"--judge {settings.judge}"
+    scorer, name = inputs.scorer, f"--judge {settings.judge}"
+
+    def rewards(items: list[tuple[Prompt, Response]], batch_size: int) -> list[float]:
+        scores = scorer.score_responses(items, batch_size)
+        require_finite(scores, f"--reward-model {settings.reward_model}")
+        return scores
+
     best = best_of_n(inputs.against, prompts, inputs.against_ids, rewards, inputs.sizes, settings)
     opponents = as_responses(match.against.answers)
     return {

@@ -71,6 +71,13 @@ def _scores(
     return [float(score) for score in scores]
 
 
+def require_finite(scores: Iterable[float], name: str) -> None:
+    """UserError that begins with `name`, a setting that names a reward model, where a score is no finite number."""
+    for score in scores:
+        if not math.isfinite(score):
+            raise UserError(f"{name}: gives the score {score}; every score must be a finite number: train it again")
+
+
 class Late(BaseException):
     """The time is over. No Exception, so that `except Exception` in the user's function does not swallow it."""
 

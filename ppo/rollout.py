@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from alignment.chat import Tokens, decode_response
-from alignment.functions import Judge
+from alignment.functions import Judge, require_finite
 from alignment.logprobs import response_logprobs
 from alignment.records import PromptRecord, Response
 from alignment.sampling import generate
@@ -142,19 +142,24 @@ def always() -> Callable[[], AbstractContextManager[Any]]:
 
 def score_with_model(scorer: Scorer, tokenizer: Any, stops: list[int], batch_size: int) -> Score:
     """Scores by a reward model: on the policy's own tokens where the reward model reads the same ones, else on text."""
+    name = f"--reward-model {scorer.model.name_or_path}"
     if same_tokens(tokenizer, scorer.tokenizer):
 
         @torch.no_grad()
         def score(prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor:
             rows = torch.arange(len(tokens)).split(batch_size)
-            return torch.cat([scorer.score(tokens.select(some)) for some in rows])
+            scores = torch.cat([scorer.score(tokens.select(some)) for some in rows])
+            require_finite(scores.tolist(), name)
+            return scores
 
         return score
 
     def score_text(prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor:
         responses = responses_of(tokenizer, stops, tokens)
         items = [(prompt.prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-        return torch.tensor(scorer.score_responses(items, batch_size), device=tokens.input_ids.device)
+        scores = scorer.score_responses(items, batch_size)
+        require_finite(scores, name)
+        return torch.tensor(scores, device=tokens.input_ids.device)
 
     return score_text
 

@@ -40,7 +40,7 @@ TABLE = [
     *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS,
 ]  # fmt: skip
 
-FOUND_LATE = {"full disk", "the learning rate diverges"}
+FOUND_LATE = {"full disk", "the learning rate diverges", "scores beyond all bounds"}
 """What only the run itself can find; all else `--dry-run` refuses in the same sentence."""
 
 

@@ -364,7 +364,7 @@ def test_a_broken_reward_model_is_named(policies, reward_model, folder, tmp_path
     model.save_pretrained(broken)
     AutoTokenizer.from_pretrained(reward_model).save_pretrained(broken)
     given = arguments(policies, "--judge", f"reward-model:{broken}")
-    refused(capsys, COMMAND, given, folder, f"--judge reward-model:{broken}", "the score", "finite")
+    refused(capsys, COMMAND, given, folder, f"--judge reward-model:{broken}: gives the score", "finite")
 
 
 def test_ctrl_c_leaves_nothing(policies, folder, capsys):

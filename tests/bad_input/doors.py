@@ -68,6 +68,7 @@ POLICY_FAULTS: list[tuple[str, inputs.Spoil, list[str]]] = [
 SCORER_FAULTS: list[tuple[str, inputs.Spoil, list[str]]] = [
     ("no weights", inputs.without_weights, ["holds no safetensors", "`align reward`"]),
     ("no head", inputs.without_head, ["its score head is missing", "train it with `align reward`"]),
+    ("scores beyond all bounds", inputs.enormous_head, ["gives the score", "every score must be a finite number"]),
     ("num_labels 2", inputs.two_labels, ["its head gives 2 numbers; a reward model gives one (num_labels 1)"]),
 ]
 

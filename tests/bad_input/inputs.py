@@ -222,6 +222,13 @@ def enormous_weights(model: Path) -> None:
     save_file(far, model / "model.safetensors", {"format": "pt"})
 
 
+def enormous_head(model: Path) -> None:
+    """Finite, but the scores are not."""
+    tensors = load_file(model / "model.safetensors")
+    tensors["score.weight"].fill_(3e38)
+    save_file(tensors, model / "model.safetensors", {"format": "pt"})
+
+
 def two_labels(model: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
