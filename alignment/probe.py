@@ -105,7 +105,7 @@ class Probe:
     def _all(self, name: str, batches: list[list[T]], work: Callable[[list[T]], object], size: Any) -> float:
         heaviest = batches[-1]
         few = heaviest[: max(len(heaviest) // FEW, 1)]
-        with watched():  # the first call makes what later ones find
+        with clocked():  # the first call makes what later ones find
             work(few)
         with watched() as small:
             work(few)
@@ -116,7 +116,7 @@ class Probe:
         for number in _spread(len(batches)):
             if seconds and seconds + seconds / sizes * size(batches[number]) > BUDGET:
                 break
-            with watched() as cost:
+            with clocked() as cost:
                 work(batches[number])
             sizes, seconds = sizes + size(batches[number]), seconds + cost.seconds
         return seconds / sizes * sum(map(size, batches))
@@ -129,7 +129,7 @@ class Probe:
         self.expected = max(self.expected, _held() + round(small.growth * size(batches[-1]) / size(few)))
         slope, start = small.seconds / size(few), 0.0
         if len(few) > 1 and size(few[:1]) < size(few):
-            with watched() as one:
+            with clocked() as one:
                 work(few[:1])
             slope = max((small.seconds - one.seconds) / (size(few) - size(few[:1])), 0.0)
             start = max(small.seconds - slope * size(few), 0.0)
@@ -148,10 +148,20 @@ def padded(length: Callable[[T], int]) -> Callable[[list[T]], float]:
 
 
 @contextmanager
+def clocked() -> Iterator[Cost]:
+    """Fills in the seconds of the block."""
+    cost, begun = Cost(), time.perf_counter()
+    yield cost
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    cost.seconds = time.perf_counter() - begun
+
+
+@contextmanager
 def watched() -> Iterator[Cost]:
-    """Fills in what the block costs. On a CPU the memory is looked at every 2 ms, on a GPU torch counts it."""
-    cost, stop = Cost(), threading.Event()
-    cuda = torch.cuda.is_available()
+    """Fills in the seconds of the block and what it holds at its highest, looked at every 2 ms. The looking takes time of
+    its own, much of it on a busy machine: batches whose seconds count are only clocked."""
+    stop = threading.Event()
     before = highest = _held()
 
     def look() -> None:
@@ -161,12 +171,9 @@ def watched() -> Iterator[Cost]:
 
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()
-    begun = time.perf_counter()
     try:
-        yield cost
-        if cuda:
-            torch.cuda.synchronize()
-        cost.seconds = time.perf_counter() - begun
+        with clocked() as cost:
+            yield cost
     finally:
         stop.set()
         watcher.join()

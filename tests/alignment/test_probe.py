@@ -25,7 +25,8 @@ class World:
     def __init__(self, monkeypatch, start=0.0, slope=0.0, room=0, free=10 * GB, first=0.0) -> None:
         self.start, self.slope, self.room, self.first = start, slope, room, first
         self.calls: list[int] = []
-        monkeypatch.setattr(module, "watched", self.watched)
+        for name in ("watched", "clocked"):
+            monkeypatch.setattr(module, name, self.watched)
         monkeypatch.setattr(module, "free_memory", lambda: free)
         monkeypatch.setattr(module, "_held", lambda: 1 * GB)
 
