@@ -13,7 +13,7 @@ from torch import nn
 
 from alignment.config import Settings, flag
 from alignment.errors import UserError
-from alignment.plan import gigabytes
+from alignment.quantities import size
 
 MOMENTS = 2  # AdamW keeps two numbers for each weight that learns
 CGROUP = Path("/sys/fs/cgroup")
@@ -55,8 +55,8 @@ def require_memory(models: Sequence[Held], settings: Settings) -> None:
         return
     learning = sum(model.learning for model in models)
     raise UserError(
-        f"the models need at least {gigabytes(needed)} (weights {gigabytes(sum(model.weights for model in models))}, gradients "
-        f"{gigabytes(learning)}, AdamW's moments {gigabytes(MOMENTS * learning)}), but {gigabytes(free)} are free on this "
+        f"the models need at least {size(needed)} (weights {size(sum(model.weights for model in models))}, gradients "
+        f"{size(learning)}, AdamW's moments {size(MOMENTS * learning)}), but {size(free)} are free on this "
         f"{'GPU' if torch.cuda.is_available() else 'machine'}; {advice(settings)}"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -192,3 +192,12 @@ METRICS = {
         ),
     ]
 }
+
+
+def numbers(value: Any, prefix: str = "") -> list[tuple[str, float]]:
+    """("a.b", number) for each number in nested metrics; truth values, text and lists are left out."""
+    if isinstance(value, dict):
+        return [
+            pair for key, inner in value.items() for pair in numbers(inner, f"{prefix}.{key}" if prefix else str(key))
+        ]
+    return [(prefix, value)] if isinstance(value, int | float) and not isinstance(value, bool) else []

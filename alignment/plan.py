@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from alignment.quantities import duration, size
 from alignment.report.write import REPORT
 from alignment.run import RESULT_FILES, beside
 
@@ -70,10 +71,10 @@ class Plan:
         return "\n".join([f"{command}: a dry run, nothing was written", "", *_aligned(rows)])
 
     def _memory(self) -> str:
-        process = f"about {gigabytes(self.process_peak_memory_bytes)} at the peak, libraries included"
+        process = f"about {size(self.process_peak_memory_bytes)} at the peak, libraries included"
         if self.device_peak_memory_bytes is None:
-            return f"{process}; {gigabytes(self.free_memory_bytes)} are free"
-        device = f"about {gigabytes(self.device_peak_memory_bytes)} of the device; {gigabytes(self.free_memory_bytes)} are free"
+            return f"{process}; {size(self.free_memory_bytes)} are free"
+        device = f"about {size(self.device_peak_memory_bytes)} of the device; {size(self.free_memory_bytes)} are free"
         return f"{device}. Process: {process}"
 
 
@@ -103,21 +104,6 @@ def directory_writes(output: str, what: str, *files: str) -> dict[str, str]:
 def file_writes(output: str, what: str) -> dict[str, str]:
     """`writes` of a command whose output is a file: itself and what every run leaves beside it."""
     return {output: what} | {str(beside(Path(output), name)): "" for name in RESULT_FILES}
-
-
-def duration(seconds: float) -> str:
-    """12.3 → "12 s", 754 → "12 min 34 s", 9000 → "2 h 30 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def gigabytes(count: float) -> str:
-    return f"{count / 1e9:.2f} GB"
 
 
 def _counts(holds: dict[str, int]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from alignment.config import StageSettings
+from alignment.metrics import numbers
 from alignment.run import workspace, write_result
 
 Run = Callable[[Any], dict[str, Any]]
@@ -40,12 +41,3 @@ def spread(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     shared = [name for name in flat[0] if all(name in other for other in flat)]
     columns = {name: [one[name] for one in flat] for name in shared}
     return {name: {"mean": statistics.fmean(xs), "sd": statistics.stdev(xs)} for name, xs in columns.items()}
-
-
-def numbers(value: Any, prefix: str = "") -> list[tuple[str, float]]:
-    """("a.b", number) for each number in nested metrics; truth values, text and lists are left out."""
-    if isinstance(value, dict):
-        return [
-            pair for key, inner in value.items() for pair in numbers(inner, f"{prefix}.{key}" if prefix else str(key))
-        ]
-    return [(prefix, value)] if isinstance(value, int | float) and not isinstance(value, bool) else []

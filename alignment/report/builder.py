@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from alignment.quantities import duration
 from alignment.report import policy, several, training, whole, words
 from alignment.report.document import Page, Section
 from alignment.report.evaluation import evaluation, own_names
@@ -45,7 +46,7 @@ def section(run: Run, title: str, names: Callable[[Run, str], str] = own_names, 
 def _single(run: Run) -> Page:
     made = section(run, "Figures")
     kind = KINDS.get(run.command, f"align {run.command}")
-    facts = [f"align {run.command}", words.duration(run.record.get("seconds", 0.0)), _day(run)]
+    facts = [f"align {run.command}", duration(run.record.get("seconds", 0.0)), _day(run)]
     if run.seeds > 1:
         kind, facts = f"{kind}, {run.seeds} seeds", [*facts, f"{run.seeds} seeds"]
     verdict, body = made.verdict, Section(made.anchor, "Figures", [], made.figures, made.tables, made.answers)
@@ -60,7 +61,7 @@ def _whole(found: Found) -> Page:
     parts = [section(run, whole.title(run, found.stages, models), models, not joined) for run in found.stages]
     seconds = found.own.record.get("seconds") if found.own else None
     total = seconds or sum(run.record.get("seconds", 0.0) for run in found.stages + found.files)
-    facts = [words.plural(len(found.stages), "stage"), words.duration(total), _day(found.stages[0])]
+    facts = [words.plural(len(found.stages), "stage"), duration(total), _day(found.stages[0])]
     if found.own:
         parts.append(Section("own", "Settings of the whole", tables=[changed_settings(found.own)]))
     return Page(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alignment.metrics import METRICS
+from alignment.quantities import duration, size
 from alignment.report import words
 from alignment.report.document import Section, Table
 from alignment.report.runs import Run
@@ -39,11 +40,11 @@ def machine(runs: list[Run]) -> Section:
             run.name,
             run.command,
             str(run.record.get("started", "–"))[:19].replace("T", " "),
-            words.duration(run.record.get("seconds", 0.0)),
+            duration(run.record.get("seconds", 0.0)),
             str(run.record.get("device", "–")),
             words.shown(run.record.get("threads")),
-            words.size(run.record.get("process_peak_memory_bytes")),
-            words.size(run.record.get("device_peak_memory_bytes")),
+            _size(run.record.get("process_peak_memory_bytes")),
+            _size(run.record.get("device_peak_memory_bytes")),
         ]
         for run in runs
     ]
@@ -80,3 +81,7 @@ def glossary(commands: set[str]) -> Section:
     ]
     head = ["metric", "called here", "unit", "what it is", "better"]
     return Section("glossary", "Glossary", tables=[Table("Metrics", head, rows)])
+
+
+def _size(count: float | None) -> str:
+    return "–" if count is None else size(count)

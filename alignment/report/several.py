@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from alignment.metrics import METRICS
-from alignment.repeat import numbers
+from alignment.metrics import METRICS, numbers
 from alignment.report import charts, words
 from alignment.report.charts import Curve
 from alignment.report.document import Figure, Section, Table, say

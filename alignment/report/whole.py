@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from alignment.metrics import METRICS
+from alignment.quantities import duration
 from alignment.records import prompt_text
 from alignment.report import charts, words
 from alignment.report.charts import Estimate
@@ -67,7 +68,7 @@ def flow(found: Found, models: Models) -> list[Step]:
     return [
         Step(
             title(run, found.stages if id(run) in stages else found.files, models),
-            f"{_gist(run)} {words.duration(run.record.get('seconds', 0.0))}.".strip(),
+            f"{_gist(run)} {duration(run.record.get('seconds', 0.0))}.".strip(),
             f"#{run.anchor}" if id(run) in stages else "",
         )
         for run in runs

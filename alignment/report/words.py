@@ -43,22 +43,6 @@ def interval(low: float, high: float) -> str:
     return f"{percent(low)} to {percent(high)}"
 
 
-def duration(seconds: float) -> str:
-    """75 → "1 min 15 s"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def size(count: float | None) -> str:
-    """Bytes → "1.2 GiB"."""
-    if count is None:
-        return "–"
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
-
-
 def plural(count: int, word: str) -> str:
     """3, "prompt" → "3 prompts"."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -118,7 +118,7 @@ def test_saving(llama, tmp_path):
         (
             evaluate.COMMAND,
             ["--policy", "MODEL", "--against", "MODEL", "--prompts", "p.jsonl", "--judge", "a:b"],
-            ("gradients 0.00 GB",),
+            ("gradients 0 MB",),
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_too_little_memory_is_refused_before_loading(llama, tmp_path, capsys, mo
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)  # a call would be a TypeError
     arguments = [llama if word == "MODEL" else word for word in [*more, "--output", "out", "--dry-run"]]
-    sentence = refused(capsys, command, arguments, tmp_path, "the models need at least", "0.00 GB are free", *phrases)
+    sentence = refused(capsys, command, arguments, tmp_path, "the models need at least", "0 MB are free", *phrases)
     assert sentence.endswith("or a smaller model")
 
 

@@ -1,7 +1,7 @@
 """`--dry-run`: what a plan says, and the plans of sample, rank and eval.
 
-Mutations seen to fail: the seconds of --seeds not multiplied, or its steps (test_several_seeds); minutes rounded down
-(test_durations); the parent folders of --output left behind (test_a_plan_of_sample); generators not put back
+Mutations seen to fail: the seconds of --seeds not multiplied, or its steps (test_several_seeds);
+the parent folders of --output left behind (test_a_plan_of_sample); generators not put back
 (test_a_plan_of_...); `max_prompts` not used, or a prompt counted once and not K times (test_a_plan_of_sample); a
 file beside the output not looked for (test_bad_inputs_of_sample); the annotator's ties not noticed (test_bad_inputs_of_rank);
 best-of-n left out of the tokens or of the parts (test_a_plan_of_eval); `--dry-run` offered by a command that has no plan
@@ -24,7 +24,7 @@ from alignment.chat import encode_prompt
 from alignment.command import Command, main
 from alignment.config import StageSettings
 from alignment.models import load_tokenizer
-from alignment.plan import Part, Plan, Read, directory_writes, duration, file_writes
+from alignment.plan import Part, Plan, Read, directory_writes, file_writes
 from alignment.plan import planned as plan_of
 
 PROMPTS = ["The cat", "Anna has a red kite. Where is it?", "Tom", "The boat is at", "A"]
@@ -86,12 +86,6 @@ def test_the_text():
     ]
     on_gpu = replace(EXAMPLE, device_peak_memory_bytes=3_000_000_000).text("align sft")
     assert "about 3.00 GB of the device; 8.00 GB are free. Process: about 1.50 GB" in on_gpu
-
-
-def test_durations():
-    seconds = (0.04, 9.9, 9.96, 59.4, 59.6, 119.7, 3599.6, 9000)
-    texts = ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "2 min 0 s", "1 h 0 min", "2 h 30 min"]
-    assert [duration(one) for one in seconds] == texts
 
 
 def test_where_results_go():

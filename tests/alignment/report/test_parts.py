@@ -184,11 +184,6 @@ def test_numbers(value, text):
     assert words.number(value) == text
 
 
-def test_units_of_time_and_size():
-    assert [words.duration(s) for s in (3.21, 42, 75, 3720)] == ["3.2 s", "42 s", "1 min 15 s", "1 h 02 min"]
-    assert [words.size(b) for b in (None, 3 * 2**20, 5 * 2**29)] == ["–", "3 MiB", "2.50 GiB"]
-
-
 def test_say():
     assert say("It won **{}** of {}.", "87 %", "<b>") == "It won <strong>87 %</strong> of &lt;b&gt;."
 
