@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from models import tiny_model
 
+from alignment.functions import load_function
+from alignment.records import Response
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OWN_DATA = README[README.index("## Your own model and data") : README.index("## From Python")]
@@ -99,3 +102,13 @@ def test_the_python_examples_run(newcomer, number, monkeypatch, capsys):
     assert free != code
     exec(compile(free, f"README example {number}", "exec"), {})
     assert capsys.readouterr().out.strip()
+
+
+def test_a_notebooks_own_function_can_be_named(monkeypatch):
+    def score(prompt: str, responses: list[str]) -> list[float]:
+        return [float(len(response)) for response in responses]
+
+    assert '`"__main__:score"`' in FROM_PYTHON
+    monkeypatch.setattr(sys.modules["__main__"], "score", score, raising=False)
+    judge = load_function("__main__:score", "--reward")
+    assert judge([("prompt", [Response("abc"), Response("a")])]) == [[3.0, 1.0]]
