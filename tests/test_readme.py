@@ -110,5 +110,5 @@ def test_a_notebooks_own_function_can_be_named(monkeypatch):
 
     assert '`"__main__:score"`' in FROM_PYTHON
     monkeypatch.setattr(sys.modules["__main__"], "score", score, raising=False)
-    judge = load_function("__main__:score", "--reward")
+    judge = load_function("__main__:score", "--reward", None)
     assert judge([("prompt", [Response("abc"), Response("a")])]) == [[3.0, 1.0]]
