@@ -10,7 +10,8 @@ from alignment.command import Command
 from alignment.config import FunctionSettings, GenerationSettings, StageSettings, setting
 from alignment.functions import Judge, require_finite
 from alignment.records import Prompt, PromptRecord, Response, read_prompts, write_jsonl
-from alignment.run import output_directory, write_result
+from alignment.run import output_directory
+from alignment.run_record import write_result
 from alignment.text_files import read_text
 
 if TYPE_CHECKING:  # they import torch, which `align --help` does without

@@ -17,7 +17,8 @@ from alignment.demo import world
 from alignment.demo.annotator import gold, made_up, obeyed_injection
 from alignment.records import write_jsonl
 from alignment.report.write import REPORT
-from alignment.run import workspace, write_result
+from alignment.run import workspace
+from alignment.run_record import write_result
 
 BASE = Path(__file__).parent / "demo" / "base"
 ANNOTATOR = "alignment.demo.annotator:gold"

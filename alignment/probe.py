@@ -19,7 +19,7 @@ from alignment.config import Settings
 from alignment.memory import advice, free_memory
 from alignment.plan import Part, Plan, Read
 from alignment.progress import silent
-from alignment.run import peak_memory
+from alignment.run_record import peak_memory
 
 WHOLE = 10.0  # seconds that one whole batch may take, else a few of its rows must do; ours, like the rest here
 BUDGET = 3.0  # seconds after which no further batch of the same kind of work is run

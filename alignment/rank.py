@@ -17,7 +17,8 @@ from alignment.functions import Judge, load_function
 from alignment.label_noise import Scores
 from alignment.progress import progress
 from alignment.records import Ranking, ResponseSet, read_responses, write_jsonl
-from alignment.run import output_file, write_result
+from alignment.run import output_file
+from alignment.run_record import write_result
 
 
 @dataclass(frozen=True)

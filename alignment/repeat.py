@@ -11,7 +11,8 @@ from typing import Any
 
 from alignment.config import StageSettings
 from alignment.metrics import numbers
-from alignment.run import workspace, write_result
+from alignment.run import workspace
+from alignment.run_record import write_result
 
 Run = Callable[[Any], dict[str, Any]]
 

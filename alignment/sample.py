@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from alignment.command import Command
 from alignment.config import GenerationSettings, StageSettings, setting
 from alignment.records import PromptRecord, Response, ResponseSet, read_prompts, write_jsonl
-from alignment.run import output_file, write_result
+from alignment.run import output_file
+from alignment.run_record import write_result
 
 if TYPE_CHECKING:  # it imports torch, which `align --help` does without
     from alignment.responder import Responder

@@ -19,7 +19,8 @@ from alignment.masked import masked_mean, masked_variance
 from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
 from alignment.progress import progress
 from alignment.records import PromptRecord, read_prompts, write_jsonl
-from alignment.run import output_directory, write_result
+from alignment.run import output_directory
+from alignment.run_record import write_result
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
 from alignment.seeds import RANK_STRIDE, seed_everything

@@ -16,7 +16,8 @@ from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
 from alignment.progress import progress
 from alignment.records import Ranking, write_jsonl
-from alignment.run import output_directory, write_result
+from alignment.run import output_directory
+from alignment.run_record import write_result
 from alignment.scorer import Scorer
 from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker

@@ -16,7 +16,8 @@ from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model, trainable
 from alignment.records import read_demonstrations
-from alignment.run import output_directory, write_result
+from alignment.run import output_directory
+from alignment.run_record import write_result
 from alignment.seeds import seed_everything
 from sft.config import SFTSettings
 from sft.data import Encoded, encode, split_by_prompt

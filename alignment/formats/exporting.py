@@ -18,7 +18,8 @@ from alignment.formats.details import details
 from alignment.formats.format import Format, Row
 from alignment.formats.table import FORMATS
 from alignment.records import RECORD_KINDS, read_jsonl
-from alignment.run import output_file, write_result
+from alignment.run import output_file
+from alignment.run_record import write_result
 
 WRITABLE = tuple(name for name, one in FORMATS.items() if one.write)
 

@@ -19,7 +19,8 @@ from alignment.formats.kinds import NOTES, in_form, kinds_from
 from alignment.formats.parsing import Fault, Source
 from alignment.formats.table import FORMATS
 from alignment.records import write_jsonl
-from alignment.run import output_file, write_result
+from alignment.run import output_file
+from alignment.run_record import write_result
 
 TARGETS = sorted(set().union(*(one.fields or () for one in FORMATS.values())) | {"fields", "responses"})
 """What `--map` may give: every field that some format reads."""

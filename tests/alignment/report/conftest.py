@@ -18,7 +18,7 @@ from alignment.repeat import repeat
 from alignment.report.builder import page
 from alignment.report.document import Page
 from alignment.report.runs import find
-from alignment.run import write_result
+from alignment.run_record import write_result
 from ppo.config import PPOSettings
 from ppo.train import run as ppo
 from reward_model.config import RewardSettings

@@ -29,7 +29,7 @@ from alignment.report.builder import page
 from alignment.report.config import COMPARE, REPORT
 from alignment.report.facts import glossary, versions
 from alignment.report.runs import Run, find
-from alignment.run import write_result
+from alignment.run_record import write_result
 
 pytestmark = pytest.mark.xdist_group("report")  # one worker: the small pipeline runs once
 
