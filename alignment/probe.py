@@ -66,7 +66,8 @@ class Probe:
             return 0.0
         with silent():
             falling = sorted(batches, key=size, reverse=True)  # the first of equal ones stays first
-            return times * self._all(name, falling[::-1], work, size)
+            every, once = self._all(name, falling[::-1], work, size)
+        return times * every + once
 
     def add(self, name: str, count: int, unit: str, seconds: float, most: bool = False) -> None:
         self.parts.append(Part(name, count, unit, seconds, most))
@@ -102,16 +103,19 @@ class Probe:
             tuple(reads), tokens, steps, tuple(self.parts), process, device_peak, self.free, writes, tuple(remarks)
         )
 
-    def _all(self, name: str, batches: list[list[T]], work: Callable[[list[T]], object], size: Any) -> float:
+    def _all(
+        self, name: str, batches: list[list[T]], work: Callable[[list[T]], object], size: Any
+    ) -> tuple[float, float]:
+        """(seconds of all batches, seconds that only the first call takes: it makes what later ones find)."""
         heaviest = batches[-1]
         few = heaviest[: max(len(heaviest) // FEW, 1)]
-        with clocked():  # the first call makes what later ones find
+        with clocked() as first:
             work(few)
         with watched() as small:
             work(few)
-        share = size(heaviest) / size(few)
+        once, share = max(first.seconds - small.seconds, 0.0), size(heaviest) / size(few)
         if small.seconds * share > WHOLE or small.growth * share > free_memory():
-            return self._extrapolated(name, batches, work, size, small, few)
+            return self._extrapolated(name, batches, work, size, small, few), once
         sizes, seconds = 0.0, 0.0
         for number in _spread(len(batches)):
             if seconds and seconds + seconds / sizes * size(batches[number]) > BUDGET:
@@ -119,7 +123,7 @@ class Probe:
             with clocked() as cost:
                 work(batches[number])
             sizes, seconds = sizes + size(batches[number]), seconds + cost.seconds
-        return seconds / sizes * sum(map(size, batches))
+        return seconds / sizes * sum(map(size, batches)), once
 
     def _extrapolated(
         self, name: str, batches: list[list[T]], work: Callable[[list[T]], object], size: Any, small: Cost, few: list[T]

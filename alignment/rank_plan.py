@@ -26,7 +26,8 @@ def plan(settings: RankSettings) -> Plan:
 
     seconds = probe.measure("ranking", batches, rank, responses)
     if seconds < BUDGET:
-        seconds = probe.measure("ranking", [sets], lambda some: ranked(settings, annotator, some), responses)
+        whole = probe.measure("ranking", [sets], lambda some: ranked(settings, annotator, some), responses)
+        seconds = max(seconds, whole)  # the first has what only a first call takes
     probe.add("ranking by the simulated annotator", len(sets), "prompts", seconds)
     return probe.plan(
         settings,

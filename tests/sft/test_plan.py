@@ -59,7 +59,9 @@ def test_counts_are_those_of_the_run(base, folder, capsys, monkeypatch, more):
 
 def test_the_time_grows_with_the_epochs(base, folder, monkeypatch):
     """With a clock that knows only the number of calls: 40 demonstrations in steps of 8 are 5 micro-batches an epoch."""
-    monkeypatch.setattr("alignment.probe.Probe._all", lambda self, name, batches, work, size: float(len(batches)))
+    monkeypatch.setattr(
+        "alignment.probe.Probe._all", lambda self, name, batches, work, size: (float(len(batches)), 0.0)
+    )
 
     def planned_for(epochs: float) -> Plan:
         return plan_of(
