@@ -63,7 +63,7 @@ FILES = [
     for case in (
         Case("a directory", f"{command} {name} bad", {"bad": None}, f"{name} bad: cannot be read (Is a directory)"),
         Case("a picture", f"{command} {name} bad", {"bad": PNG}, (f"{name} bad", "is not UTF-8 text", "save it as UTF-8")),
-        Case("gzip", f"{command} {name} bad", {"bad": gzip.compress(LINE.encode())}, f"{name} bad: is compressed by gzip; unpack it"),
+        Case("gzip", f"{command} {name} bad", {"bad": gzip.compress(LINE.encode(), mtime=0)}, f"{name} bad: is compressed by gzip; unpack it"),
         Case("Latin-1", f"{command} {name} bad", {"bad": LINE.encode() + b'{"prompt": "\xfc"}\n'}, (f"{name} bad, line 2: is not UTF-8 text", "at byte 13")),
         Case("malformed line", f"{command} {name} bad", {"bad": LINE + '{"prompt": "p",\n'}, (f"{name} bad, line 2: is not JSON", "at character 16", "one JSON object a line")),
         Case("a list", f"{command} {name} bad", {"bad": LINE + "[1]\n"}, f"{name} bad, line 2: holds a list; each line must hold one JSON object"),
@@ -146,7 +146,7 @@ FORMATS = [
     Case("unreadable", "import bad", unreadable, ("SOURCE bad: cannot be read", "Permission denied"), conditions.nobody),
     Case("binary", "import bad.json", {"bad.json": PNG}, ("SOURCE bad.json: is not utf-8 text", "save it as UTF-8")),
     Case("UTF-16", "import bad.json", {"bad.json": LINE.encode("utf-16")}, ("SOURCE bad.json: is not utf-8 text", "--encoding utf-16")),
-    Case("damaged gzip", "import bad.json.gz", {"bad.json.gz": gzip.compress(LINE.encode())[:20]}, "SOURCE bad.json.gz"),
+    Case("damaged gzip", "import bad.json.gz", {"bad.json.gz": gzip.compress(LINE.encode(), mtime=0)[:20]}, "SOURCE bad.json.gz"),
     Case("no Parquet", "import bad.parquet", {"bad.parquet": LINE}, "SOURCE bad.parquet: is not Parquet"),
     Case("no JSON", "import bad.json", {"bad.json": "{"}, "SOURCE bad.json"),
     Case("fields of no format", "import bad.json", {"bad.json": '[{"colour": "red"}]'}, "colour"),
