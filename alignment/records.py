@@ -22,6 +22,9 @@ GROUP_FIELDS = ("group", "tree", "question")
 """Fields that name what must stay on one side of a split, the first that a record has: `tree` is OpenAssistant's
 conversation, `question` that of question-and-context data."""
 
+STRENGTHS = (0, 1, 2, 3)
+"""How much better: negligibly, slightly, better, significantly."""
+
 T = TypeVar("T")
 
 
@@ -72,7 +75,9 @@ class ResponseSet:
 class Ranking:
     """K responses with their ranks: 1 = best, equal ranks tie, None = shown but not compared.
 
-    Example: `{"id": "7", "prompt": "...", "responses": [{"text": "a"}, {"text": "b"}], "ranks": [2, 1]}`.
+    strength: how much better the preferred is, in the words of Llama 2's annotators (arXiv 2307.09288, §3.2.1): 0 =
+    negligibly, 1 = slightly, 2 = better, 3 = significantly; of every strict pair of the ranking. None: not asked.
+    Example: `{"id": "7", "prompt": "...", "responses": [{"text": "a"}, {"text": "b"}], "ranks": [2, 1], "strength": 3}`.
     """
 
     id: str
@@ -82,6 +87,7 @@ class Ranking:
     annotator: str | None = None
     source: str | None = None
     group: str | None = None
+    strength: int | None = None
 
     def strict_pairs(self) -> list[tuple[int, int]]:
         """(i, j) for every pair where response i was ranked above response j."""
@@ -90,6 +96,15 @@ class Ranking:
             for i, better in enumerate(self.ranks)
             for j, worse in enumerate(self.ranks)
             if better is not None and worse is not None and better < worse
+        ]
+
+    def tied_pairs(self) -> list[tuple[int, int]]:
+        """(i, j), i < j, for every pair of responses with equal ranks: compared and found alike."""
+        return [
+            (i, j)
+            for j, second in enumerate(self.ranks)
+            for i, first in enumerate(self.ranks[:j])
+            if first is not None and first == second
         ]
 
 
@@ -132,8 +147,13 @@ def read_rankings(
     return read_jsonl(path, name, parse)
 
 
-def read_verdicts(path: str | Path) -> list[Verdict]:
-    return read_jsonl(path, "--verdicts", _verdict)
+def read_verdicts(path: str | Path, group_fields: tuple[str, ...] = ("group",)) -> list[Verdict]:
+    """`group_fields`: as in `read_rankings`."""
+
+    def parse(value: dict[str, Any]) -> Verdict:
+        return _verdict({**value, "group": group_of(value, group_fields)})
+
+    return read_jsonl(path, "--verdicts", parse)
 
 
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
@@ -249,7 +269,12 @@ def _ranking(value: dict[str, Any]) -> Ranking:
         if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1):
             raise ValueError(f"rank {json.dumps(rank)} must be a whole number from 1 (best), or null for not compared")
     annotator, source = _optional(value, "annotator"), _optional(value, "source")
-    return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group)
+    strength = value.get("strength")
+    if strength is not None and (type(strength) is not int or strength not in STRENGTHS):
+        raise ValueError(
+            f"strength is {described(strength)}; it must be 0 (negligibly), 1 (slightly), 2 (better) or 3 (significantly)"
+        )
+    return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group, strength)
 
 
 def _verdict(value: dict[str, Any]) -> Verdict:
@@ -296,7 +321,7 @@ def _looks_like(value: dict[str, Any]) -> str:
     kinds = [
         ({"prompt", "responses", "ranks"}, "a ranking, which --rankings of `align reward` takes"),
         ({"prompt", "responses"}, "responses, which --responses of `align rank` takes"),
-        ({"prompt", "response", "verdict"}, "a verdict, which no stage takes yet"),
+        ({"prompt", "response", "verdict"}, "a verdict, which --verdicts of `align reward` takes"),
         ({"prompt", "response"}, "a demonstration, which --data of `align sft` takes"),
         ({"messages"}, "a demonstration, which --data of `align sft` takes"),
         ({"text"}, "a demonstration, which --data of `align sft` takes"),

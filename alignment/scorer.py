@@ -25,6 +25,9 @@ from alignment.records import Prompt, Response
 OFFSET = "score_offset"
 """Name of the config field that holds the offset: Hugging Face's `score` head has no bias."""
 
+TEMPERATURE = "score_temperature"
+"""Name of the config field that holds the temperature, fitted on rankings that were not trained on."""
+
 
 class Encoded(NamedTuple):
     """A prompt and a response as token ids, fitted into the reward model's context."""
@@ -45,11 +48,14 @@ class Scorer:
     is PPO's to decide, not the reward model's. The policy's own tokens are not changed.
 
     The gain of the normalisation (mean 0, sd 1 on the training responses) is folded into w; the offset lives in
-    config.json as `score_offset`, so plain transformers' score + offset is this score."""
+    config.json as `score_offset`, so plain transformers' score + offset is this score.
+
+    P(i is preferred to j) = σ((score_i − score_j) / temperature); the temperature lies there as `score_temperature`."""
 
     model: Any
     tokenizer: Any
     offset: float
+    temperature: float = 1.0
 
     def score(self, tokens: Tokens) -> torch.Tensor:
         """(B,) fp32 scores of a batch of prompts and responses. Keeps the gradient where it is enabled.
@@ -138,7 +144,8 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
         raise UserError(
             f"{name} {path}: its head gives {model.config.num_labels} numbers; a reward model gives one (num_labels 1)"
         )
-    return Scorer(model.to(device()).eval(), tokenizer, float(getattr(model.config, OFFSET, 0.0)))
+    offset, temperature = float(getattr(model.config, OFFSET, 0.0)), float(getattr(model.config, TEMPERATURE, 1.0))
+    return Scorer(model.to(device()).eval(), tokenizer, offset, temperature)
 
 
 def load_judge(reference: str, name: str, timeout: float | None = None, batch_size: int = 128) -> Judge:

@@ -9,12 +9,13 @@ from alignment.command import Command
 from alignment.config import TrainingSettings, setting
 from alignment.errors import UserError
 from alignment.records import GROUP_FIELDS
+from reward_model.options import LossSettings, MeasureSettings
 
 INSTRUCT_GPT = "InstructGPT, arXiv 2203.02155, app. C"
 
 
 @dataclass(frozen=True)
-class RewardSettings(TrainingSettings):
+class RewardSettings(LossSettings, MeasureSettings, TrainingSettings):
     """Every setting of `align reward`."""
 
     base: str = setting(help="the SFT model to start from: a directory (full or LoRA) or a Hub id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,14 +32,27 @@ def strict_pairs(rankings: list[Ranking]) -> Pairs:
     """The pairs of rankings that each hold a strict one: ties and responses that were not compared make none.
 
     Raises ValueError for a ranking without a strict pair: it says nothing, and its mean would divide by zero."""
+    return _collected(rankings, Ranking.strict_pairs, "strict pair")
+
+
+def compared_pairs(rankings: list[Ranking]) -> tuple[Pairs, torch.Tensor]:
+    """The strict pairs and the ties of each ranking, for a model of ties; and (M,) bool, which pairs are ties.
+
+    Raises ValueError for a ranking in which nothing is compared."""
+    pairs = _collected(rankings, lambda ranking: ranking.strict_pairs() + ranking.tied_pairs(), "compared pair")
+    tied = [flag for one in rankings for flag in [False] * len(one.strict_pairs()) + [True] * len(one.tied_pairs())]
+    return pairs, torch.tensor(tied)
+
+
+def _collected(rankings: list[Ranking], of: Callable[[Ranking], list[tuple[int, int]]], what: str) -> Pairs:
     better: list[int] = []
     worse: list[int] = []
     counts: list[int] = []
     start = 0
     for ranking in rankings:
-        pairs = ranking.strict_pairs()
+        pairs = of(ranking)
         if not pairs:
-            raise ValueError(f"ranking {ranking.id!r} has no strict pair; leave it out")
+            raise ValueError(f"ranking {ranking.id!r} has no {what}; leave it out")
         better += [start + i for i, _ in pairs]
         worse += [start + j for _, j in pairs]
         counts.append(len(pairs))
@@ -54,6 +68,10 @@ def ranking_losses(scores: torch.Tensor, pairs: Pairs) -> torch.Tensor:
     scores: (N,) one a response, each from one forward pass. Returns (R,) nats a pair; ln 2 where all scores are equal.
     A batch's loss is their mean, so a ranking of 9 weighs as much as one of 2, and micro-batches of whole rankings add
     up to it. Source: InstructGPT, arXiv 2203.02155, eq. 1; it divides by C(K,2), the number of pairs without ties."""
-    losses = torch.nn.functional.softplus(scores[pairs.worse] - scores[pairs.better])
+    return means(torch.nn.functional.softplus(scores[pairs.worse] - scores[pairs.better]), pairs)
+
+
+def means(losses: torch.Tensor, pairs: Pairs) -> torch.Tensor:
+    """(M,) one a pair → (R,) the mean over the pairs of each ranking."""
     sums = torch.zeros(len(pairs.counts), dtype=losses.dtype, device=losses.device)
     return sums.index_add(0, pairs.ranking, losses) / pairs.counts

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
+import pandas
 
+from alignment.calibration import (
+    binned,
+    calibration_line,
+    error_by_chance,
+    expected_error,
+    fitted_temperature,
+    log_loss,
+    stated_and_right,
+)
 from alignment.intervals import bootstrap_ratio
 from alignment.records import Ranking
+
+MATCHED = 0.1
+"""Two responses are of like length where they differ by at most this share of the longer one's characters."""
+
+MOST_GROUPS = 20
+"""Annotators or sources that are told one by one, those with the most pairs; the rest are one group."""
+
+REST = "all others"
 
 
 @dataclass(frozen=True)
@@ -16,40 +36,125 @@ class HeldOutPairs:
     """The strict pairs of held-out rankings; each array has one entry a pair.
 
     correct, longer, earlier: 1 where the preferred response has the higher score, is the longer one (characters), is
-    the one listed first; ½ where the two are equal. log_loss: −log σ(score difference), nats. unit: the cluster."""
+    the one listed first; ½ where the two are equal. gap: the preferred response's score minus the other's, in logits of
+    the training loss. matched: of like length. unit: the cluster. fitted: whether the temperature is fitted on it."""
 
     correct: numpy.ndarray
     longer: numpy.ndarray
     earlier: numpy.ndarray
-    log_loss: numpy.ndarray
+    gap: numpy.ndarray
+    matched: numpy.ndarray
     unit: numpy.ndarray
     source: numpy.ndarray
+    annotator: numpy.ndarray
+    strength: numpy.ndarray
+    fitted: numpy.ndarray
 
 
 def held_out_pairs(
-    rankings: list[Ranking], scores: list[list[float]], units: list[int], scale: float = 1.0
+    rankings: list[Ranking],
+    scores: list[list[float]],
+    units: list[int],
+    scale: float = 1.0,
+    fitted: list[bool] | None = None,
 ) -> HeldOutPairs:
     """scores: K a ranking. units: the cluster of each ranking. scale: the sd that the scores were divided by, so that
-    log_loss is that of σ(scale · (s_i − s_j)), the probability that training fitted."""
-    rows: list[tuple[float, float, float, float, int, str]] = []
-    for ranking, its_scores, unit in zip(rankings, scores, units, strict=True):
+    σ(gap) = σ(scale · (s_i − s_j)) is the probability that training fitted. fitted: for each ranking; None: none."""
+    rows: list[tuple[Any, ...]] = []
+    for ranking, its_scores, unit, fit in zip(rankings, scores, units, fitted or [False] * len(rankings), strict=True):
         lengths = [len(response.text) for response in ranking.responses]
+        about = (
+            unit,
+            ranking.source or "unknown",
+            ranking.annotator or "",
+            "" if ranking.strength is None else str(ranking.strength),
+            fit,
+        )
         for i, j in ranking.strict_pairs():
-            difference = its_scores[i] - its_scores[j]
-            loss = float(numpy.logaddexp(0.0, -scale * difference))
-            longer, earlier = _win(lengths[i] - lengths[j]), _win(j - i)
-            rows.append((_win(difference), longer, earlier, loss, unit, ranking.source or "unknown"))
+            difference, longer = its_scores[i] - its_scores[j], lengths[i] - lengths[j]
+            matched = abs(longer) <= MATCHED * max(lengths[i], lengths[j])
+            rows.append((_win(difference), _win(longer), _win(j - i), scale * difference, matched, *about))
     return HeldOutPairs(*(numpy.array(column) for column in zip(*rows, strict=True)))
 
 
 def report(pairs: HeldOutPairs, seed: int = 0) -> dict[str, Any]:
-    """The metrics of all pairs, and under `by_source` those of each source."""
-    sources = sorted(set(pairs.source.tolist()))
+    """The metrics of all pairs; under `by_source`, `by_annotator`, `by_strength` those of each, where records name them;
+    under `length_matched` those of pairs of like length (None: there is none)."""
+    every = numpy.ones(len(pairs.correct), dtype=bool)
     return {
-        **_figures(pairs, numpy.ones(len(pairs.correct), dtype=bool), seed),
-        "log_loss": float(pairs.log_loss.mean()),
-        "by_source": {source: _figures(pairs, pairs.source == source, seed) for source in sources},
+        **_figures(pairs, every, seed),
+        "log_loss": log_loss(pairs.gap),
+        "by_source": _by(pairs, pairs.source, seed),
+        "by_annotator": _by(pairs, pairs.annotator, seed),
+        "by_strength": _by(pairs, pairs.strength, seed),
+        "length_matched": _figures(pairs, pairs.matched, seed) if pairs.matched.any() else None,
+        "mcnemar_length": mcnemar(pairs.correct, pairs.longer, pairs.unit),
     }
+
+
+def calibration(pairs: HeldOutPairs) -> dict[str, Any]:
+    """The temperature, fitted on the pairs marked for it, and on the others what it changes.
+
+    Where either part is empty nothing is fitted: temperature 1, measured on all pairs. slope, intercept: of the pairs'
+    outcomes on the logits after the temperature, seen from the response listed first; None where they have none.
+    ece_by_chance, ece_by_chance_95: what a perfectly calibrated model of the same size would show, and the 95 % point."""
+    fit = pairs.fitted if pairs.fitted.any() and not pairs.fitted.all() else numpy.zeros(len(pairs.gap), dtype=bool)
+    temperature = fitted_temperature(pairs.gap[fit]) if fit.any() else 1.0
+    before = pairs.gap[~fit]
+    after = before / temperature
+    first = numpy.where(pairs.earlier[~fit] == 1, 1.0, -1.0)
+    line = calibration_line(first * after, (first > 0).astype(float))
+    chance, chance_95 = error_by_chance(stated_and_right(after)[0])
+    return {
+        "temperature": temperature,
+        "n_pairs_fitted": int(fit.sum()),
+        "n_pairs": int((~fit).sum()),
+        "log_loss_before": log_loss(before),
+        "log_loss": log_loss(after),
+        "slope_before": line.slope / temperature if line else None,
+        "slope": line.slope if line else None,
+        "intercept": line.intercept if line else None,
+        "ece_before": expected_error(binned(*stated_and_right(before))),
+        "ece": expected_error(binned(*stated_and_right(after))),
+        "ece_by_chance": chance,
+        "ece_by_chance_95": chance_95,
+    }
+
+
+def mcnemar(first: numpy.ndarray, second: numpy.ndarray, cluster: numpy.ndarray) -> dict[str, Any]:
+    """Whether two rules order the same pairs equally often right: χ² = (Σ_c d_c)² / Σ_c d_c², d_c = Σ first − second over
+    the pairs of cluster c, with one degree of freedom; p = P(χ²₁ ≥ χ²).
+
+    first, second: (M,) 1, ½ or 0 a pair. With clusters of one pair it is McNemar's (b − c)² / (b + c).
+    Returns the difference of the two shares, χ² and p; p = 1 where the rules never differ.
+    Source: McNemar 1947; by clusters Obuchowski 1998, "On the comparison of correlated proportions for clustered data"."""
+    _, places = numpy.unique(cluster, return_inverse=True)
+    differences = numpy.bincount(places, first - second)
+    spread = float((differences**2).sum())
+    square = float(differences.sum()) ** 2 / spread if spread else 0.0
+    return {
+        "difference": float((first - second).mean()),
+        "chi_square": square,
+        "p": math.erfc(math.sqrt(square / 2)),
+    }
+
+
+def spearman(first: list[float], second: list[float]) -> float | None:
+    """Spearman's ρ: the correlation of ranks, equal values sharing their mean rank; None where either is constant."""
+    one, other = pandas.Series(first).rank(), pandas.Series(second).rank()
+    if one.nunique() < 2 or other.nunique() < 2:
+        return None
+    return float(numpy.corrcoef(one, other)[0, 1])
+
+
+def _by(pairs: HeldOutPairs, names: numpy.ndarray, seed: int) -> dict[str, Any]:
+    """The metrics of each name that is not empty, by name; of the rarest together where there are many."""
+    counts = Counter(name for name in names.tolist() if name)
+    told = sorted(name for name, _ in counts.most_common(MOST_GROUPS))
+    grouped = {name: names == name for name in told}
+    if len(counts) > MOST_GROUPS:
+        grouped[REST] = ~numpy.isin(names, [*told, ""])
+    return {name: _figures(pairs, chosen, seed) for name, chosen in grouped.items()}
 
 
 def _figures(pairs: HeldOutPairs, chosen: numpy.ndarray, seed: int) -> dict[str, Any]:

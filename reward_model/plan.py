@@ -14,7 +14,8 @@ from alignment.seeds import seed_everything
 from alignment.tracking import require_installed
 from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
-from reward_model.train import SCORE_BATCH, Prepared, batch_loss, new_optimizer, optimizer_steps, prepare, take_step
+from reward_model.fit import batch_loss, new_optimizer, optimizer_steps, take_step
+from reward_model.train import SCORE_BATCH, Prepared, prepare
 
 
 def plan(settings: RewardSettings) -> Plan:
@@ -66,7 +67,11 @@ def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:
 
     steps = optimizer_steps(len(ready.train), settings)
     seconds = probe.measure(
-        "training", micros, lambda micro: batch_loss(ready.scorer, micro, settings), tokens, settings.epochs
+        "training",
+        micros,
+        lambda micro: batch_loss(ready.scorer, micro, settings, ready.losses),
+        tokens,
+        settings.epochs,
     )
     seconds += probe.measure(
         "optimizer", [[None]], lambda _: take_step(ready.scorer, 0.0, optimizer, 0.0, settings), len, steps

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from alignment.errors import UserError
 from alignment.history import both, history
-from alignment.learning_rates import learning_rate
-from alignment.models import parameter_count, trainable
-from alignment.progress import progress
 from alignment.records import Ranking, write_jsonl
 from alignment.run import output_directory
 from alignment.run_record import write_result
 from alignment.scorer import Scorer
 from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker
+from reward_model.ceiling import human_ceiling
 from reward_model.config import RewardSettings
-from reward_model.data import Example, Split, batches, encode, micro_batches, split
-from reward_model.loss import ranking_losses, strict_pairs
-from reward_model.metrics import held_out_pairs, report
+from reward_model.data import Example, encode
+from reward_model.fit import fit
+from reward_model.metrics import calibration, held_out_pairs, report, spearman
 from reward_model.model import adapted, merged, new_scorer, normalise, save
+from reward_model.objective import Objective, objective
+from reward_model.split import Split, split
+from reward_model.thumbs import Thumb, agreement, encode_thumbs
 
 SCORE_BATCH = 64
 
@@ -41,31 +41,31 @@ def run(settings: RewardSettings) -> dict[str, Any]:
     ):
         log = both(tracked, record)
         ready = prepare(settings)
-        trained = fit(ready.scorer, ready.train, settings, log)
-        scorer = merged(ready.scorer)
-        mean, sd = normalise(scorer, _flat(_scores(scorer, ready.train, "normalising")))
-        scores = _scores(scorer, ready.held_out, "measuring")
-        metrics = {**_measure(scores, ready.split, sd), **ready.counts(), **trained}
-        metrics |= {"score_mean_before": mean, "score_sd_before": sd, "seconds": time.time() - started}
+        made = make(ready, settings, log)
+        metrics = made.metrics(ready, settings) | {"seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
-        save(scorer, directory)
-        write_jsonl(directory / "held_out.jsonl", map(held_out_record, ready.split.held_out, scores))
+        save(made.scorer, directory)
+        write_held_out(directory, ready.split, made.scores)
         write_result(directory, "reward", settings, metrics, started)
     return metrics
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that training needs. train, held_out: the tokenized rankings of `split`."""
+    """All that training needs. train, held_out: the tokenized rankings of `split`; thumbs, held_out_thumbs: its verdicts."""
 
     split: Split
     scorer: Scorer
     train: list[Example]
     held_out: list[Example]
+    losses: Objective
+    thumbs: list[Thumb]
+    held_out_thumbs: list[Thumb]
 
     def counts(self) -> dict[str, int]:
         """What is known before the first step."""
         examples = self.train + self.held_out
+        thumbs = {"n_verdicts": len(self.thumbs), "n_held_out_verdicts": len(self.held_out_thumbs)}
         return {
             "n_rankings": len(self.train),
             "n_held_out_rankings": len(self.held_out),
@@ -73,94 +73,57 @@ class Prepared:
             "shared_with_held_out": self.split.shared,
             "cut_prompts": sum(example.prompt_cut for example in examples),
             "cut_responses": sum(example.responses_cut for example in examples),
+            **(thumbs if self.thumbs or self.held_out_thumbs else {}),
         }
 
 
 def prepare(settings: RewardSettings) -> Prepared:
     """Reads, splits, loads, tokenizes."""
     data = split(settings)
-    scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
+    losses = objective(settings, data.tie_probability)
+    scorer = fresh(settings)
     train = encode(scorer, data.train, "reading rankings")
-    return Prepared(data, scorer, train, encode(scorer, data.held_out, "reading held-out"))
+    held_out = encode(scorer, data.held_out, "reading held-out")
+    thumbs = [
+        encode_thumbs(scorer, some, "reading verdicts") if some else []
+        for some in (data.verdicts, data.held_out_verdicts)
+    ]
+    return Prepared(data, scorer, train, held_out, losses, *thumbs)
 
 
-def fit(scorer: Scorer, examples: list[Example], settings: RewardSettings, log: Log) -> dict[str, float]:
-    """Trains in place. Returns the loss over the last epoch, the number of optimizer steps and the learning rate."""
-    highest = settings.lr or learning_rate("reward", parameter_count(scorer.model), lora=settings.lora_rank > 0)
-    optimizer = new_optimizer(scorer, highest, settings)
-    generator = torch.Generator().manual_seed(settings.seed)
-    steps, step = optimizer_steps(len(examples), settings), 0
-    losses: list[tuple[float, int]] = []
-    with progress(settings.epochs * len(examples), "reward model", "ranking") as bar:
-        for _ in range(settings.epochs):
-            losses = []
-            for batch in batches(examples, settings.batch_size, generator):
-                rate = highest * lr_factor(step, steps, settings)
-                loss, norm = _step(scorer, batch, optimizer, rate, settings)
-                step += 1
-                losses.append((loss * len(batch), len(batch)))
-                log({"reward_model/loss": loss, "optim/lr": rate, "optim/grad_norm": norm}, step)
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                bar.update(len(batch))
-    total, count = map(sum, zip(*losses))
-    return {"train_loss": total / count, "steps": step, "lr": highest}
+def fresh(settings: RewardSettings) -> Scorer:
+    """The base under a new head, with an adapter where asked for; draws from the random numbers as they stand."""
+    return adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
 
 
-def new_optimizer(scorer: Scorer, lr: float, settings: RewardSettings) -> torch.optim.Optimizer:
-    betas = (0.9, settings.adam_beta2)
-    return torch.optim.AdamW(trainable(scorer.model), lr=lr, betas=betas, weight_decay=settings.weight_decay)
+@dataclass(frozen=True)
+class Made:
+    """A trained and normalised reward model. scores: K for each held-out ranking. facts: of its training.
+
+    thumbs: its scores of the held-out verdicts."""
+
+    scorer: Scorer
+    scores: list[list[float]]
+    facts: dict[str, float]
+    thumbs: list[float]
+
+    def metrics(self, ready: Prepared, settings: RewardSettings) -> dict[str, Any]:
+        """Everything that is measured; sets the scorer's temperature to what was fitted."""
+        sd = self.facts["score_sd_before"]
+        measured = measure(self.scores, self.thumbs, ready, sd)
+        self.scorer.temperature = measured["calibration"]["temperature"] / sd
+        tie = {} if ready.split.tie_probability is None else {"tie_probability": ready.split.tie_probability}
+        return {**measured, **ready.counts(), **tie, **self.facts}
 
 
-def optimizer_steps(examples: int, settings: RewardSettings) -> int:
-    return settings.epochs * math.ceil(examples / settings.batch_size)
-
-
-def batch_loss(scorer: Scorer, batch: list[Example], settings: RewardSettings) -> float:
-    """Adds the gradient of the mean over rankings of `ranking_losses`; each response goes through the model once."""
-    total = 0.0
-    device = scorer.model.device
-    for micro in micro_batches(batch, settings.microbatch_size):
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
-            scores = scorer.score_ids([sequence for example in micro for sequence in example.sequences])
-        pairs = strict_pairs([example.ranking for example in micro]).to(device)
-        loss = ranking_losses(scores, pairs).sum() / len(batch)
-        loss.backward()
-        total += loss.item()
-    return total
-
-
-def lr_factor(step: int, steps: int, settings: RewardSettings) -> float:
-    """What the highest learning rate is multiplied by at step 0..steps-1: rises to 1 over the warm-up, then falls to a
-    tenth along a cosine (InstructGPT, app. C.2), linearly to 0, or not at all."""
-    warmup = round(settings.warmup_fraction * steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(steps - warmup, 1)
-    if settings.lr_schedule == "cosine":
-        return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done))
-    return 1 - done if settings.lr_schedule == "linear" else 1.0
-
-
-def _step(
-    scorer: Scorer, batch: list[Example], optimizer: torch.optim.Optimizer, rate: float, settings: RewardSettings
-) -> tuple[float, float]:
-    """One optimizer step. Returns the batch's loss and the norm of its gradient before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    loss = batch_loss(scorer, batch, settings)
-    return loss, take_step(scorer, loss, optimizer, rate, settings)
-
-
-def take_step(
-    scorer: Scorer, loss: float, optimizer: torch.optim.Optimizer, rate: float, settings: RewardSettings
-) -> float:
-    """Moves the weights along the gradient that is there. Returns its norm before clipping."""
-    norm = float(torch.nn.utils.clip_grad_norm_(trainable(scorer.model), settings.max_grad_norm))
-    if not math.isfinite(norm):
-        raise UserError(f"the gradient is {norm} at a loss of {loss}: training diverged; lower --lr (now {rate:.2g})")
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    return norm
+def make(ready: Prepared, settings: RewardSettings, log: Log) -> Made:
+    """Trains the scorer that is ready, merges, normalises, scores what was held out."""
+    facts = fit(ready.scorer, ready.train, settings, log, ready.losses, ready.thumbs)
+    scorer = merged(ready.scorer)
+    mean, sd = normalise(scorer, _flat(_scores(scorer, ready.train, "normalising")))
+    scores = _scores(scorer, ready.held_out, "measuring")
+    thumbs = scorer.score_many([thumb.sequence for thumb in ready.held_out_thumbs], SCORE_BATCH)
+    return Made(scorer, scores, {**facts, "score_mean_before": mean, "score_sd_before": sd}, thumbs)
 
 
 def _scores(scorer: Scorer, examples: list[Example], name: str | None = None) -> list[list[float]]:
@@ -170,21 +133,35 @@ def _scores(scorer: Scorer, examples: list[Example], name: str | None = None) ->
     return [list(islice(scores, len(example.sequences))) for example in examples]
 
 
-def held_out_record(ranking: Ranking, scores: list[float]) -> dict[str, Any]:
+def write_held_out(directory: Path, data: Split, scores: list[list[float]]) -> None:
+    """`held_out.jsonl`: a line a held-out ranking."""
+    write_jsonl(directory / "held_out.jsonl", map(held_out_record, data.held_out, scores, data.calibration))
+
+
+def held_out_record(ranking: Ranking, scores: list[float], fitted: bool = False) -> dict[str, Any]:
     """What is needed to recompute everything that is measured on a held-out ranking, without its texts.
 
-    scores: K, as the saved reward model gives them; P(i above j) = σ(score_sd_before · (s_i − s_j))."""
-    who = {"annotator": ranking.annotator} if ranking.annotator is not None else {}
-    return {"id": ranking.id, "source": ranking.source, **who, "ranks": ranking.ranks, "scores": scores}
+    scores: K, as the saved reward model gives them; P(i above j) = σ(score_sd_before / temperature · (s_i − s_j)).
+    fitted: whether the temperature was fitted on it."""
+    who = {name: value for name in ("annotator", "strength") if (value := getattr(ranking, name)) is not None}
+    of = {"ranks": ranking.ranks, "scores": scores, "lengths": [len(response.text) for response in ranking.responses]}
+    return {"id": ranking.id, "source": ranking.source, **who, **of, "fitted": fitted}
 
 
-def _measure(scores: list[list[float]], data: Split, sd: float) -> dict[str, Any]:
-    flat = _flat(scores)
-    pairs = held_out_pairs(data.held_out, scores, data.held_out_units, sd)
+def measure(scores: list[list[float]], thumbs: list[float], ready: Prepared, sd: float) -> dict[str, Any]:
+    """All that held-out scores tell. sd: what the scores were divided by."""
+    data, flat = ready.split, _flat(scores)
+    pairs = held_out_pairs(data.held_out, scores, data.held_out_units, sd, data.calibration)
+    lengths = [float(len(response.text)) for ranking in data.held_out for response in ranking.responses]
+    good = [thumb.good for thumb in ready.held_out_thumbs]
     return {
         **report(pairs),
+        "calibration": calibration(pairs),
+        "score_length_spearman": spearman(flat.tolist(), lengths),
+        "human_ceiling": human_ceiling(data.train + data.held_out, data.train_units + data.held_out_units),
         "held_out_score_mean": flat.mean().item(),
         "held_out_score_sd": flat.std(correction=0).item(),
+        **({"verdict_accuracy": agreement(thumbs, good)} if good else {}),
     }
 
 

@@ -11,6 +11,7 @@ IDS = "ids"
 GROUPS = "groups"
 ANNOTATORS = "annotators"
 SOURCES = "sources"
+STRENGTHS = "strengths of preference"
 MODELS = "model names"
 CUT = "marks of responses cut at the length limit"
 TIES = "ties"
@@ -40,6 +41,7 @@ def details(record: Record) -> set[str]:
         GROUPS: getattr(record, "group", None) is not None,
         ANNOTATORS: getattr(record, "annotator", None) is not None,
         SOURCES: getattr(record, "source", None) is not None,
+        STRENGTHS: getattr(record, "strength", None) is not None,
         MODELS: any(response.model is not None for response in _responses(record)),
         CUT: any(not response.finished for response in _responses(record)),
         SEVERAL: len(_responses(record)) > 2,

@@ -18,6 +18,7 @@ from alignment.formats.details import (
     ORDER,
     SEVERAL,
     SOURCES,
+    STRENGTHS,
     TIES,
     TURN_MARK,
     UNCOMPARED,
@@ -26,7 +27,7 @@ from alignment.formats.format import WHO, Format, Row, who
 from alignment.records import Demonstration, Message, Prompt, Ranking
 
 PAIR_REFUSES = frozenset((NO_PAIR,))
-PAIR_DROPS = frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER))
+PAIR_DROPS = frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, STRENGTHS, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER))
 """What no format of bare pairs holds."""
 
 

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
 
+from alignment.calibration import BINS, Bin, binned, expected_error, stated_and_right
 from alignment.report import words
 from alignment.report.document import Figure
 from alignment.report.plots import MUTED, SERIES, SIZE, plot
 
-BINS = 10
 Z = 1.959963984540054
 """The 97.5 % point of the normal distribution: intervals of 95 %."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Pairs whose stated probability lies in one stretch: its mean, how many there are, how many were right (ties ½)."""
-
-    stated: float
-    right: float
-    count: int
-
-    @property
-    def share(self) -> float:
-        return self.right / self.count
 
 
 def reliability(records: Iterable[dict[str, Any]], sd: float, bins: int = BINS) -> list[Bin]:
@@ -36,14 +22,7 @@ def reliability(records: Iterable[dict[str, Any]], sd: float, bins: int = BINS) 
 
     Bins of equal width over ½ … 1; empty ones are left out. sd: `score_sd_before`, what the scores were divided by."""
     stated, right = pairs(records, sd)
-    if not len(stated):
-        return []
-    place = numpy.minimum(((stated - 0.5) * 2 * bins).astype(int), bins - 1)
-    return [
-        Bin(float(stated[place == number].mean()), float(right[place == number].sum()), int((place == number).sum()))
-        for number in range(bins)
-        if (place == number).any()
-    ]
+    return binned(stated, right, bins) if len(stated) else []
 
 
 def pairs(records: Iterable[dict[str, Any]], sd: float) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -55,8 +34,7 @@ def pairs(records: Iterable[dict[str, Any]], sd: float) -> tuple[numpy.ndarray, 
         for j, worse in enumerate(record["ranks"])
         if better is not None and worse is not None and better < worse
     ]
-    gap = numpy.array(gaps, dtype=float)
-    return 1 / (1 + numpy.exp(-numpy.abs(gap))), (numpy.sign(gap) + 1) / 2
+    return stated_and_right(numpy.array(gaps, dtype=float))
 
 
 def wilson(right: float, count: int) -> tuple[float, float]:
@@ -68,11 +46,6 @@ def wilson(right: float, count: int) -> tuple[float, float]:
     half = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
     scale = 1 + Z * Z / count
     return max((middle - half) / scale, 0.0), min((middle + half) / scale, 1.0)
-
-
-def expected_error(bins: list[Bin]) -> float:
-    """ECE = Σ count · |share right − mean stated| ÷ Σ count. Source: Naeini et al. 2015."""
-    return sum(one.count * abs(one.share - one.stated) for one in bins) / sum(one.count for one in bins)
 
 
 def diagram(bins: list[Bin]) -> Figure | None:

@@ -70,10 +70,22 @@ def test_strict_pairs_by_hand():
     assert sorted(ranking.strict_pairs()) == [(1, 0), (1, 2)]
 
 
+def test_tied_pairs_by_hand():
+    ranking = Ranking("i", "p", tuple(map(Response, "abcdef")), (2, 1, 2, None, 2, None))
+    assert sorted(ranking.tied_pairs()) == [(0, 2), (0, 4), (2, 4)]
+
+
+@pytest.mark.parametrize("wrong", [4, -1, 1.0, True, "3", [1]])
+def test_a_strength_is_one_of_four(tmp_path, wrong):
+    pair = {"prompt": "p", "responses": [{"text": "a"}, {"text": "b"}], "ranks": [1, 2]}
+    with pytest.raises(UserError, match=r"line 1: strength is .*; it must be 0 \(negligibly\), 1"):
+        read_rankings(file(tmp_path, {**pair, "strength": wrong}))
+
+
 def test_what_is_written_reads_back_and_holds_no_null(tmp_path):
     path = tmp_path / "out.jsonl"
     responses = (Response("eins", "m", False), Response("zwei ü\u2028"))
-    rankings = [Ranking("1", CHAT, responses, (None, 1), "ann", "src", "g"), Ranking("2", "p", responses, (1, 1))]
+    rankings = [Ranking("1", CHAT, responses, (None, 1), "ann", "src", "g", 3), Ranking("2", "p", responses, (1, 1))]
     write_jsonl(path, rankings)
     assert read_rankings(path) == rankings
     second = json.loads(path.read_text().split("\n")[1])

@@ -1,6 +1,6 @@
 """Splits, encoding, batches.
 
-Mutations seen to fail (reward_model/data.py):
+Mutations seen to fail (reward_model/data.py, split.py):
 - units by group only (prompt key dropped) -> test_near_duplicate_prompts_share_a_unit
 - the union of one step only (no find) -> test_units_join_through_a_third
 - held-out chosen by the ranking's own hash, not its unit's -> test_no_group_or_prompt_is_on_both_sides
@@ -22,7 +22,8 @@ from alignment.errors import UserError
 from alignment.records import Ranking, Response
 from reward_model import data
 from reward_model.config import RewardSettings
-from reward_model.data import Example, batches, held_out_units, micro_batches, split, units
+from reward_model.data import Example, batches, micro_batches
+from reward_model.split import held_out_units, read, split, units
 
 PAIR = (Response("good"), Response("bad"))
 
@@ -106,13 +107,13 @@ def test_group_field_takes_the_first_that_a_record_has(tmp_path):
         record("d", group=7),
     ]
     path = write(tmp_path / "r.jsonl", records)
-    assert [r.group for r in data.read(path, "--rankings", "tree,question")] == ["t", "t", "q", None]
-    assert [r.group for r in data.read(path, "--rankings", "group,tree,question")] == ["t", "t", "q", "7"]
+    assert [r.group for r in read(path, "--rankings", "tree,question")] == ["t", "t", "q", None]
+    assert [r.group for r in read(path, "--rankings", "group,tree,question")] == ["t", "t", "q", "7"]
 
 
 def test_several_files_and_their_sources(tmp_path):
     one, two = write(tmp_path / "one.jsonl", [record("a")]), write(tmp_path / "two.jsonl", [record("b", source="s")])
-    assert [(r.prompt, r.source) for r in data.read(f"{one}, {two}", "--rankings", "group")] == [
+    assert [(r.prompt, r.source) for r in read(f"{one}, {two}", "--rankings", "group")] == [
         ("a", "one"),
         ("b", "s"),
     ]

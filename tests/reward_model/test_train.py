@@ -34,9 +34,11 @@ from alignment.models import add_lora, load_policy, load_tokenizer, save_model, 
 from alignment.records import Response
 from alignment.scorer import load_scorer
 from reward_model.config import COMMAND, RewardSettings
-from reward_model.data import encode, split
+from reward_model.data import encode
+from reward_model.fit import batch_loss, fit, lr_factor
 from reward_model.model import adapted, merged, new_scorer, normalise
-from reward_model.train import batch_loss, fit, lr_factor, run
+from reward_model.split import split
+from reward_model.train import run
 
 WORDS = ["cat", "sat", "warm", "Anna", "looked", "keeps", "river", "Tom", "red", "green"]
 NAMES = ["Where is the", "Look at the", "The warm", "Anna keeps the"]

@@ -53,6 +53,7 @@ FRAGMENTS = [
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=4).map("".join)
 FILLED = TEXTS.filter(str.strip)
 NAMES = st.none() | st.sampled_from(["g", "an ü", "8a3c2b44-1111-4222-8333-123456789abc"])
+STRENGTHS = st.none() | st.integers(0, 3)
 SIMPLE = st.lists(st.sampled_from([" ", "a", "\n", "ü"]), max_size=3).map("".join)  # what every format can hold
 
 
@@ -73,9 +74,9 @@ def with_id(cls, prompt, own_id, **fields):
     return cls(own_id or content_id(prompt), prompt, **fields)
 
 
-def ranking(prompt, own_id, ranked, annotator, source, group):
+def ranking(prompt, own_id, ranked, annotator, source, group, strength):
     responses, ranks = zip(*ranked)
-    return Ranking(own_id or content_id(prompt), prompt, responses, ranks, annotator, source, group)
+    return Ranking(own_id or content_id(prompt), prompt, responses, ranks, annotator, source, group, strength)
 
 
 RANKED = st.lists(st.tuples(RESPONSES, st.none() | st.integers(1, 4)), min_size=2, max_size=4)
@@ -93,7 +94,7 @@ RECORDS = {
         responses=st.lists(RESPONSES, min_size=2, max_size=3).map(tuple),
         group=NAMES,
     ),
-    "rankings": st.builds(ranking, PROMPTS, NAMES, IN_ORDER | RANKED, NAMES, NAMES, NAMES),
+    "rankings": st.builds(ranking, PROMPTS, NAMES, IN_ORDER | RANKED, NAMES, NAMES, NAMES, STRENGTHS),
     "verdicts": st.builds(
         with_id,
         st.just(Verdict),
@@ -117,7 +118,7 @@ def held(record, drops):
     if d.CHAT in drops and not isinstance(prompt, str):
         prompt = prompt[-1]["content"]
     record = replace(record, prompt=prompt)
-    for detail, field in ((d.GROUPS, "group"), (d.ANNOTATORS, "annotator"), (d.SOURCES, "source")):
+    for detail, field in ((d.GROUPS, "group"), (d.ANNOTATORS, "annotator"), (d.SOURCES, "source"), (d.STRENGTHS, "strength")):
         if detail in drops and hasattr(record, field):
             record = replace(record, **{field: None})
     if d.IDS in drops and hasattr(record, "id"):

@@ -23,12 +23,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignment.calibration import Bin, expected_error
 from alignment.report import charts, words
 from alignment.report.charts import Curve, Estimate
 from alignment.report.document import say
 from alignment.report.evaluation import estimates, examples, extremes
 from alignment.report.plots import inline, plot
-from alignment.report.reliability import Bin, Z, expected_error, pairs, reliability, wilson
+from alignment.report.reliability import Z, pairs, reliability, wilson
 from alignment.report.runs import Run
 from alignment.report.worddiff import compared
 

@@ -1,0 +1,154 @@
+"""The training loop of stage 2: batches, micro-batches, optimizer steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from alignment.errors import UserError
+from alignment.learning_rates import learning_rate
+from alignment.models import parameter_count, trainable
+from alignment.progress import progress
+from alignment.scorer import Scorer
+from alignment.tracking import Log
+from reward_model.config import RewardSettings
+from reward_model.data import Example, batches, micro_batches
+from reward_model.objective import Objective, bradley_terry
+from reward_model.thumbs import Thumb, portions, thumb_losses
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one optimizer step learns from. thumbs_a_step: how many there are on average, what their sum is divided by."""
+
+    batch: list[Example]
+    thumbs: Sequence[Thumb] = ()
+    thumbs_a_step: float = 1.0
+
+
+def fit(
+    scorer: Scorer,
+    examples: list[Example],
+    settings: RewardSettings,
+    log: Log,
+    losses: Objective = bradley_terry,
+    thumbs: Sequence[Thumb] = (),
+) -> dict[str, float]:
+    """Trains in place. Returns the loss over the last epoch, the number of optimizer steps and the learning rate."""
+    highest = settings.lr or learning_rate("reward", parameter_count(scorer.model), lora=settings.lora_rank > 0)
+    optimizer = new_optimizer(scorer, highest, settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    steps, step = optimizer_steps(len(examples), settings), 0
+    totals: list[tuple[float, int]] = []
+    with progress(settings.epochs * len(examples), "reward model", "ranking") as bar:
+        for _ in range(settings.epochs):
+            totals = []
+            for lesson in lessons(examples, thumbs, settings, generator):
+                rate = highest * lr_factor(step, steps, settings)
+                loss, norm = _step(scorer, lesson, optimizer, rate, settings, losses)
+                step += 1
+                totals.append((loss * len(lesson.batch), len(lesson.batch)))
+                log({"reward_model/loss": loss, "optim/lr": rate, "optim/grad_norm": norm}, step)
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                bar.update(len(lesson.batch))
+    total, count = map(sum, zip(*totals))
+    return {"train_loss": total / count, "steps": step, "lr": highest}
+
+
+def lessons(
+    examples: list[Example], thumbs: Sequence[Thumb], settings: RewardSettings, generator: torch.Generator
+) -> list[Lesson]:
+    """One epoch: every ranking once, every thumb once."""
+    cut = list(batches(examples, settings.batch_size, generator))
+    if not thumbs:
+        return [Lesson(batch) for batch in cut]
+    shares = portions(thumbs, len(cut), generator)
+    return [Lesson(batch, some, len(thumbs) / len(cut)) for batch, some in zip(cut, shares, strict=True)]
+
+
+def new_optimizer(scorer: Scorer, lr: float, settings: RewardSettings) -> torch.optim.Optimizer:
+    betas = (0.9, settings.adam_beta2)
+    return torch.optim.AdamW(trainable(scorer.model), lr=lr, betas=betas, weight_decay=settings.weight_decay)
+
+
+def optimizer_steps(examples: int, settings: RewardSettings) -> int:
+    return settings.epochs * math.ceil(examples / settings.batch_size)
+
+
+def batch_loss(
+    scorer: Scorer, batch: list[Example], settings: RewardSettings, losses: Objective = bradley_terry
+) -> float:
+    """Adds the gradient of the mean over rankings of their losses; each response goes through the model once."""
+    return lesson_loss(scorer, Lesson(batch), settings, losses)
+
+
+def lesson_loss(scorer: Scorer, lesson: Lesson, settings: RewardSettings, losses: Objective) -> float:
+    """Adds the gradient of mean over rankings + verdict_weight · (sum over thumbs ÷ thumbs a step). Returns the loss.
+
+    A thumb is read against the mean score of the step's ranked responses, so those go first."""
+    total, seen = 0.0, []
+    for micro in micro_batches(lesson.batch, settings.microbatch_size):
+        scores = _scores(scorer, [sequence for example in micro for sequence in example.sequences], settings)
+        loss = losses(scores, [example.ranking for example in micro]).sum() / len(lesson.batch)
+        loss.backward()
+        total += loss.item()
+        seen.append(scores.detach())
+    if not lesson.thumbs:
+        return total
+    reference, size = torch.cat(seen).mean(), max(map(len, seen))
+    weight = settings.verdict_weight / lesson.thumbs_a_step
+    for start in range(0, len(lesson.thumbs), size):
+        some = lesson.thumbs[start : start + size]
+        scores = _scores(scorer, [thumb.sequence for thumb in some], settings)
+        good = torch.tensor([thumb.good for thumb in some], device=scores.device)
+        loss = weight * thumb_losses(scores, good, reference).sum()
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def _scores(scorer: Scorer, sequences: list[list[int]], settings: RewardSettings) -> torch.Tensor:
+    with torch.autocast(scorer.model.device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
+        return scorer.score_ids(sequences)
+
+
+def lr_factor(step: int, steps: int, settings: RewardSettings) -> float:
+    """What the highest learning rate is multiplied by at step 0..steps-1: rises to 1 over the warm-up, then falls to a
+    tenth along a cosine (InstructGPT, app. C.2), linearly to 0, or not at all."""
+    warmup = round(settings.warmup_fraction * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(steps - warmup, 1)
+    if settings.lr_schedule == "cosine":
+        return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done))
+    return 1 - done if settings.lr_schedule == "linear" else 1.0
+
+
+def _step(
+    scorer: Scorer,
+    lesson: Lesson,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    settings: RewardSettings,
+    losses: Objective,
+) -> tuple[float, float]:
+    """One optimizer step. Returns the loss and the norm of its gradient before clipping."""
+    optimizer.zero_grad(set_to_none=True)
+    loss = lesson_loss(scorer, lesson, settings, losses)
+    return loss, take_step(scorer, loss, optimizer, rate, settings)
+
+
+def take_step(
+    scorer: Scorer, loss: float, optimizer: torch.optim.Optimizer, rate: float, settings: RewardSettings
+) -> float:
+    """Moves the weights along the gradient that is there. Returns its norm before clipping."""
+    norm = float(torch.nn.utils.clip_grad_norm_(trainable(scorer.model), settings.max_grad_norm))
+    if not math.isfinite(norm):
+        raise UserError(f"the gradient is {norm} at a loss of {loss}: training diverged; lower --lr (now {rate:.2g})")
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    return norm
