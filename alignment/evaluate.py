@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment.command import Command
 from alignment.config import FunctionSettings, GenerationSettings, StageSettings, setting
+from alignment.ensembles import EnsembleSettings
 from alignment.functions import Judge, require_finite
 from alignment.records import Prompt, PromptRecord, Response, read_prompts, write_jsonl
 from alignment.run import output_directory
@@ -24,7 +25,7 @@ POLICY_STREAM, AGAINST_STREAM, BEST_OF_N_STREAM = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class EvaluateSettings(StageSettings, GenerationSettings, FunctionSettings):
+class EvaluateSettings(StageSettings, GenerationSettings, FunctionSettings, EnsembleSettings):
     """Settings of `align eval`."""
 
     policy: str = setting(help="policy to measure: a model directory, a LoRA adapter or a Hub id")
@@ -107,8 +108,11 @@ def read_inputs(settings: EvaluateSettings) -> Inputs:
     records = read_prompts(settings.prompts)[: settings.max_prompts]
     sizes = parse_sizes(settings.best_of, "--best-of")
     prefixes = [_text(settings.policy_prefix, "--policy-prefix"), _text(settings.against_prefix, "--against-prefix")]
-    judge = load_judge(settings.judge, "--judge", settings.function_timeout, settings.batch_size)
-    scorer = load_scorer(settings.reward_model, "--reward-model") if settings.reward_model and sizes else None
+    rule = settings.ensemble_rule, settings.ensemble_lambda
+    judge = load_judge(settings.judge, "--judge", settings.function_timeout, settings.batch_size, *rule)
+    scorer = None
+    if settings.reward_model and sizes:
+        scorer = load_scorer(settings.reward_model, "--reward-model", "float32", *rule)
     policy = load_responder(settings.policy, "--policy", prefixes[0], _stop(settings.policy_stop))
     against = load_responder(settings.against, "--against", prefixes[1], _stop(settings.against_stop))
     prompts, source = [record.prompt for record in records], f"--prompts {settings.prompts}"

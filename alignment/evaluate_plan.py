@@ -6,6 +6,7 @@ from typing import Any
 
 from alignment.best_of_n import best_of_n
 from alignment.comparison import as_responses, judged, play
+from alignment.ensembles import member_paths
 from alignment.evaluate import POLICY_STREAM, EvaluateSettings, Inputs, read_inputs
 from alignment.memory import Held, require_memory
 from alignment.models import backbone
@@ -57,7 +58,7 @@ def _least(settings: EvaluateSettings) -> list[Held]:
     scorers = [settings.judge.removeprefix(REWARD_MODEL)] if settings.judge.startswith(REWARD_MODEL) else []
     scorers += [settings.reward_model] if settings.reward_model and settings.best_of else []
     policies = [outline(path).frozen for path in (settings.policy, settings.against)]
-    return policies + [outline(path, adapt=backbone).frozen for path in scorers]
+    return policies + [outline(member, adapt=backbone).frozen for path in scorers for member in member_paths(path)]
 
 
 def _play(probe: Probe, settings: EvaluateSettings, name: str, two: tuple[Any, Any], ids: tuple[Any, Any]) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from alignment.chat import Tokens, collate, encode_prompt, encode_response, padding_id
+from alignment.ensembles import FILE, Rule, combined, member_paths, read
 from alignment.errors import UserError
 from alignment.functions import Judge, load_function
 from alignment.logprobs import hidden_states
@@ -132,8 +133,26 @@ class Scorer:
         return padding_id(self.tokenizer) if configured is None else configured
 
 
-def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
-    """The reward model in a directory. Refused without its head: transformers would make up a random one."""
+@dataclass
+class Ensemble(Scorer):
+    """Several reward models of one base that score as one. Model, head, offset and tokenizer are the first member's."""
+
+    others: tuple[Scorer, ...] = ()
+    rule: Rule = "mean"
+    penalty: float = 0.0
+
+    def score_ids(self, sequences: list[list[int]]) -> torch.Tensor:
+        """(B,) what `combined` makes of the members' scores."""
+        own = super().score_ids(sequences)
+        return combined(torch.stack([own, *(one.score_ids(sequences) for one in self.others)]), self.rule, self.penalty)
+
+
+def load_scorer(path: str, name: str, dtype: Dtype = "float32", rule: Rule = "mean", penalty: float = 0.0) -> Scorer:
+    """The reward model in a directory, or the ensemble: `rule` and `penalty` say how its members become one score.
+
+    Refused without its head: transformers would make up a random one."""
+    if (Path(path) / FILE).is_file():
+        return _load_ensemble(path, name, dtype, rule, penalty)
     if not Path(path).is_dir():
         raise UserError(f"{name} {path}: no such directory; give a directory that `align reward` wrote")
     refuse_pickle(path, name)
@@ -148,11 +167,27 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32") -> Scorer:
     return Scorer(model.to(device()).eval(), tokenizer, offset, temperature)
 
 
-def load_judge(reference: str, name: str, timeout: float | None = None, batch_size: int = 128) -> Judge:
-    """A judge from MODULE:FUNCTION (one call may take `timeout` seconds), or from reward-model:DIR."""
+def _load_ensemble(path: str, name: str, dtype: Dtype, rule: Rule, penalty: float) -> Ensemble:
+    first, *others = (load_scorer(member, name, dtype) for member in member_paths(path, name))
+    temperature = read(path, name)["score_temperature"]
+    if any(one.tokenizer.get_vocab() != first.tokenizer.get_vocab() for one in others):
+        raise UserError(f"{name} {path}: its members read different tokens; train it with `align reward --ensemble`")
+    return Ensemble(first.model, first.tokenizer, first.offset, temperature, tuple(others), rule, penalty)
+
+
+def load_judge(
+    reference: str,
+    name: str,
+    timeout: float | None = None,
+    batch_size: int = 128,
+    rule: Rule = "mean",
+    penalty: float = 0.0,
+) -> Judge:
+    """A judge from MODULE:FUNCTION (one call may take `timeout` seconds), or from reward-model:DIR, where `rule` and
+    `penalty` are those of an ensemble."""
     if not reference.startswith("reward-model:"):
         return load_function(reference, name, timeout)
-    scorer = load_scorer(reference.removeprefix("reward-model:"), name)
+    scorer = load_scorer(reference.removeprefix("reward-model:"), name, rule=rule, penalty=penalty)
 
     def judge(items: list[tuple[Prompt, list[Response]]]) -> list[list[float]]:
         scores = iter(

@@ -7,13 +7,14 @@ from typing import Literal
 
 from alignment.command import Command
 from alignment.config import FunctionSettings, GenerationSettings, TrainingSettings, setting
+from alignment.ensembles import EnsembleSettings
 from alignment.errors import UserError
 
 N_PLUS = "N+ implementation details, arXiv 2403.17031"
 
 
 @dataclass(frozen=True)
-class PPOSettings(GenerationSettings, FunctionSettings, TrainingSettings):
+class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, TrainingSettings):
     """Every setting of `align ppo`."""
 
     policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")

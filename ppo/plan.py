@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from alignment.ensembles import member_paths
 from alignment.memory import MOMENTS, Held, least_bytes, require_memory, tensor_bytes
 from alignment.models import add_lora, backbone, trainable
 from alignment.outline import outline, saving
@@ -58,10 +59,11 @@ def _least(settings: PPOSettings) -> list[Held]:
     rank, dtype = settings.lora_rank, settings.dtype
     policy = outline(settings.policy, dtype, lambda model: add_lora(model, rank) if rank else model)
     reference = [] if rank else [policy.frozen]
-    bodies = [path for path in (settings.policy, settings.reward_model) if path]
+    members = member_paths(settings.reward_model) if settings.reward_model else []
+    bodies = [settings.policy, *members[:1]]
     value = min((outline(path, dtype, lambda model: _learner(model, rank)) for path in bodies), key=_bytes)
-    scorer = [outline(settings.reward_model, dtype, backbone).frozen] if settings.reward_model else []
-    return [policy, value, *reference, *scorer]
+    scorers = [outline(member, dtype, backbone).frozen for member in members]
+    return [policy, value, *reference, *scorers]
 
 
 def _learner(model: Any, rank: int) -> Any:

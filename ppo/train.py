@@ -71,12 +71,14 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
     prompts = read_prompts(settings.prompts)
     judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
-    gold = (
-        load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size) if settings.gold else None
-    )
+    rule, gold = (settings.ensemble_rule, settings.ensemble_lambda), None
+    if settings.gold:
+        gold = load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size, *rule)
     seed_everything(settings.seed, settings.threads)
     policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
-    scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype) if settings.reward_model else None
+    scorer = None
+    if settings.reward_model:
+        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule)
     encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
     check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
     stops = stop_ids(tokenizer, policy)

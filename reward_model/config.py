@@ -99,6 +99,8 @@ class RewardSettings(LossSettings, MeasureSettings, TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.scaling and self.verdicts is not None:
+            raise UserError("--scaling with --verdicts: the curve is one of rankings; leave one of them out")
         if self.microbatch_size is not None and self.microbatch_size > self.batch_size:
             raise UserError(
                 f"--microbatch-size is {self.microbatch_size}; it must be at most --batch-size ({self.batch_size})"

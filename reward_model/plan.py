@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from alignment.ensembles import FILE
 from alignment.memory import require_memory, tensor_bytes
 from alignment.models import add_lora, backbone
 from alignment.outline import outline
 from alignment.plan import Plan, Read, directory_writes
 from alignment.probe import Probe, by_length, padded
 from alignment.run import require_free
+from alignment.scaling import FRACTIONS
 from alignment.seeds import seed_everything
 from alignment.tracking import require_installed
 from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
 from reward_model.fit import batch_loss, new_optimizer, optimizer_steps, take_step
-from reward_model.train import SCORE_BATCH, Prepared, prepare
+from reward_model.making import SCORE_BATCH, Prepared, prepare
+
+TRAINING, SCORING = "training", "normalising and measuring"
+"""What is done for each model of an ensemble, and for each part of --scaling."""
 
 
 def plan(settings: RewardSettings) -> Plan:
@@ -41,14 +48,38 @@ def plan(settings: RewardSettings) -> Plan:
     inputs = [Read("--rankings", settings.rankings, held | left_out)]
     if settings.eval_rankings:
         inputs.append(Read("--eval-rankings", settings.eval_rankings, {}))
-    return probe.plan(
+    members = [f"member-{number}" for number in range(settings.ensemble)] if settings.ensemble > 1 else []
+    plan = probe.plan(
         settings,
         [*inputs, Read("--base", settings.base, {})],
         {"of prompts and responses to learn from, an epoch": sum(map(len, _sequences(ready.train)))},
-        directory_writes(settings.output, "the reward model", "history.jsonl", "held_out.jsonl"),
+        directory_writes(
+            settings.output,
+            "the reward models" if members else "the reward model",
+            "history.jsonl",
+            "held_out.jsonl",
+            *([*members, FILE] if members else []),
+        ),
         steps=optimizer_steps(len(ready.train), settings),
         saving=tensor_bytes(list(ready.scorer.model.parameters())),  # merged, then written by way of a copy
     )
+    return _several(plan, settings)
+
+
+def _several(plan: Plan, settings: RewardSettings) -> Plan:
+    """The plan with the time of all models that are trained; reading is done once."""
+    times = settings.ensemble + (sum(FRACTIONS.values()) if settings.scaling else 0)
+    if times == 1:
+        return plan
+    parts = [
+        replace(part, seconds=part.seconds * (times if part.name in (TRAINING, SCORING) else 1)) for part in plan.parts
+    ]
+    what = (
+        "--scaling: time is that of all parts"
+        if settings.scaling
+        else f"--ensemble {times}: time is that of all members"
+    )
+    return replace(plan, parts=tuple(parts), notes=(*plan.notes, what))
 
 
 def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:
@@ -76,7 +107,7 @@ def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:
     seconds += probe.measure(
         "optimizer", [[None]], lambda _: take_step(ready.scorer, 0.0, optimizer, 0.0, settings), len, steps
     )
-    probe.add("training", steps, "steps", seconds)
+    probe.add(TRAINING, steps, "steps", seconds)
 
 
 def _scoring(probe: Probe, ready: Prepared) -> None:
@@ -88,7 +119,7 @@ def _scoring(probe: Probe, ready: Prepared) -> None:
         lambda some: ready.scorer.score_many(some, SCORE_BATCH),
         padded(len),
     )
-    probe.add("normalising and measuring", len(sequences), "responses", seconds)
+    probe.add(SCORING, len(sequences), "responses", seconds)
 
 
 def _sequences(examples: list[Example]) -> list[list[int]]:

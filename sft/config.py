@@ -102,6 +102,12 @@ class SFTSettings(TrainingSettings):
         high=0.9,
         source="ours: by hash, so that a prompt once held out stays held out when demonstrations are added",
     )
+    scaling: bool = setting(
+        False,
+        help="also train on 1/8, 1/4 and 1/2 of the demonstrations: held-out loss against demonstrations, and what twice as "
+        "many would be worth",
+        source="off: it takes nearly as long again",
+    )
 
 
 COMMAND = Command(

@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 from alignment.chat import Tokens, encode_prompt, encode_response
 from alignment.records import Demonstration, content_id, prompt_text
+from alignment.scaling import share_of
 
 HANDFUL = 5
 IGNORED = -100
@@ -79,6 +80,15 @@ def split_by_prompt(
         [one for one, held in zip(demonstrations, out) if not held],
         [one for one, held in zip(demonstrations, out) if held],
     )
+
+
+def part_of(demonstrations: list[Demonstration], fraction: float) -> list[Demonstration]:
+    """Those of `fraction` of the prompts, chosen by hash, so that a smaller part lies within a larger one; in order."""
+    names = [content_id(one.prompt if prompt_text(one.prompt) else one.response) for one in demonstrations]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    hashes = {number: int(content_id(f"scaling {name}"), 16) / 16.0**16 for name, number in numbers.items()}
+    chosen = share_of(hashes, fraction)
+    return [one for one, name in zip(demonstrations, names) if numbers[name] in chosen]
 
 
 def encode(tokenizer: Any, demonstrations: list[Demonstration], max_length: int) -> Encoded:

@@ -14,10 +14,14 @@ from alignment.logprobs import response_hits, response_loss
 
 @dataclass(frozen=True)
 class Quality:
-    """loss (nats per response token) and token_accuracy (share of them that the model finds likeliest)."""
+    """loss (nats per response token) and token_accuracy (share of them that the model finds likeliest).
+
+    losses, counts: nats and response tokens of each row, in the order of the batches."""
 
     loss: float
     token_accuracy: float
+    losses: tuple[float, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 def summed_nll(model: Any, tokens: Tokens) -> torch.Tensor:
@@ -33,9 +37,13 @@ def summed_nll(model: Any, tokens: Tokens) -> torch.Tensor:
 def quality(model: Any, batches: Iterable[Tokens]) -> Quality | None:
     """Σ −log π / N and Σ [argmax π = a_t] / N over all N response tokens of the batches; None when there is none."""
     total, hits, count = 0.0, 0, 0
+    losses: list[float] = []
+    counts: list[int] = []
     for tokens in batches:
         logprobs, right = response_hits(model, tokens)
         total -= logprobs.double().sum().item()
         hits += int(right.sum())
         count += int(tokens.response_mask.sum())
-    return Quality(total / count, hits / count) if count else None
+        losses += (-logprobs.double().sum(1)).tolist()
+        counts += tokens.response_mask.sum(1).tolist()
+    return Quality(total / count, hits / count, tuple(losses), tuple(counts)) if count else None

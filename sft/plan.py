@@ -16,6 +16,7 @@ from alignment.outline import outline, saving
 from alignment.plan import Plan, Read, directory_writes
 from alignment.probe import Probe, by_length, padded
 from alignment.run import require_free
+from alignment.scaling import FRACTIONS
 from sft.config import SFTSettings
 from sft.data import Example
 from sft.train import Prepared, base_dtype, check, prepare, with_lora
@@ -33,7 +34,7 @@ def plan(settings: SFTSettings) -> Plan:
         _measuring(probe, ready)
     counts = ready.counts()
     held = {"to learn from": counts["examples"], "held out": counts["held_out"]}
-    return probe.plan(
+    plan = probe.plan(
         settings,
         [
             Read("--data", settings.data, held | {name: counts[name] for name in ("cut", "dropped")}),
@@ -49,6 +50,15 @@ def plan(settings: SFTSettings) -> Plan:
         steps=counts["steps"],
         saving=saving(ready.trainer.policy, settings.base),
     )
+    return _with_parts(plan) if settings.scaling else plan
+
+
+def _with_parts(plan: Plan) -> Plan:
+    """The plan with the time of the smaller parts that --scaling trains on, measuring and loading included."""
+    more = 1 + sum(FRACTIONS.values())
+    times = {"training": more}
+    parts = [replace(part, seconds=part.seconds * times.get(part.name, 1 + len(FRACTIONS))) for part in plan.parts]
+    return replace(plan, parts=tuple(parts), notes=(*plan.notes, "--scaling: time is that of all parts"))
 
 
 def _least(settings: SFTSettings) -> Held:

@@ -20,7 +20,7 @@ from alignment.run import output_directory
 from alignment.run_record import write_result
 from alignment.seeds import seed_everything
 from sft.config import SFTSettings
-from sft.data import Encoded, encode, split_by_prompt
+from sft.data import Encoded, encode, part_of, split_by_prompt
 from sft.trainer import Trainer, without_dropout
 
 
@@ -34,7 +34,12 @@ def run(settings: SFTSettings) -> dict[str, Any]:
     with output_directory(settings.output) as directory:
         ready = prepare(settings, directory)
         ready.trainer.run()
-        metrics = {**_quality(ready.trainer), **ready.counts(), "seconds": time.time() - started}
+        metrics = {**_quality(ready.trainer), **ready.counts()}
+        if settings.scaling:
+            from sft.scaling import smaller
+
+            metrics["scaling"] = smaller(ready, settings)
+        metrics["seconds"] = time.time() - started
         save_model(ready.trainer.policy, ready.tokenizer, directory, settings.base, Path(settings.output))
         write_result(directory, "sft", settings, metrics, started)
     return metrics
@@ -63,10 +68,18 @@ class Prepared:
         }
 
 
-def prepare(settings: SFTSettings, directory: Path) -> Prepared:
-    """Reads, splits, loads, tokenizes; seeds the run. `directory` is where a tracker writes."""
+def prepare(settings: SFTSettings, directory: Path, fraction: float = 1.0) -> Prepared:
+    """Reads, splits, loads, tokenizes; seeds the run. `directory` is where a tracker writes.
+
+    fraction: the part of what is not held out that is learned from."""
     seed_everything(settings.seed, settings.threads)
     learn, held_out = split_by_prompt(read_demonstrations(settings.data), settings.holdout_fraction)
+    if settings.scaling and not held_out:
+        raise UserError(
+            f"--scaling: nothing of --data {settings.data} is held out to measure on; give more demonstrations, or a "
+            "larger --holdout-fraction"
+        )
+    learn = part_of(learn, fraction)
     model, tokenizer = _load(settings)
     lr = settings.lr or learning_rate("sft", model.num_parameters(), settings.lora_rank > 0)
     longest = min(settings.max_length, context_length(model) or settings.max_length)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from alignment.calibration import Bin
 from alignment.metrics import METRICS
-from alignment.report import charts, words
+from alignment.report import charts, measures, words
 from alignment.report.charts import Curve, Estimate, Mark
 from alignment.report.document import Figure, Section, Table, say
 from alignment.report.reliability import diagram, reliability
@@ -40,6 +41,7 @@ def sft(run: Run, title: str) -> Section:
             )
         )
     figures = [_sft_loss(run), curve(run, "optim/lr"), curve(run, "optim/grad_norm", smooth=True)]
+    figures.append(measures.scaling(metrics, "demonstrations", METRICS["sft/loss"].axis, METRICS["sft/loss"].unit))
     return Section(run.anchor, title, verdict, [one for one in figures if one], [_sft_table(metrics)])
 
 
@@ -57,10 +59,25 @@ def reward(run: Run, title: str) -> Section:
             words.interval(metrics["pair_accuracy_low"], metrics["pair_accuracy_high"]),
         ),
         _beside_baselines(metrics),
+        *measures.ceiling(metrics),
     ]
-    bins = reliability(held_out, metrics.get("score_sd_before", 1.0))
-    figures = [_reward_loss(run), _accuracy(metrics), diagram(bins)]
-    return Section(run.anchor, title, verdict, [one for one in figures if one], [_by_source(metrics)])
+    figures = [_reward_loss(run), _accuracy(metrics), diagram(_bins(metrics, held_out))]
+    figures.append(measures.scaling(metrics, "rankings", "share of held-out pairs ordered wrong", "points"))
+    tables = [
+        _by_source(metrics),
+        *measures.groups(metrics),
+        measures.calibration_table(metrics),
+        measures.length_table(metrics),
+        measures.ensemble_table(metrics),
+    ]
+    return Section(run.anchor, title, verdict, [one for one in figures if one], [one for one in tables if one])
+
+
+def _bins(metrics: dict[str, Any], held_out: list[dict[str, Any]]) -> list[Bin]:
+    """Reliability after the temperature, on the rankings that it was not fitted on."""
+    found = metrics.get("calibration") or {}
+    measured = [line for line in held_out if not (found.get("n_pairs_fitted") and line.get("fitted"))]
+    return reliability(measured, metrics.get("score_sd_before", 1.0) / found.get("temperature", 1.0))
 
 
 def curve(run: Run, metric: str, *, smooth: bool = False, **shape: Any) -> Figure | None:

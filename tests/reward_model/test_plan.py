@@ -11,7 +11,7 @@ from models import tiny_model
 from plans import planned, ran, refused_alike, wrote_what_was_planned
 
 from reward_model.config import COMMAND, RewardSettings
-from reward_model.train import prepare
+from reward_model.making import prepare
 
 WORDS = ["a boat", "the river", "a red kite", "the moon and the warm mat"]
 LINES = [
