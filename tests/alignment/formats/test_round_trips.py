@@ -118,7 +118,12 @@ def held(record, drops):
     if d.CHAT in drops and not isinstance(prompt, str):
         prompt = prompt[-1]["content"]
     record = replace(record, prompt=prompt)
-    for detail, field in ((d.GROUPS, "group"), (d.ANNOTATORS, "annotator"), (d.SOURCES, "source"), (d.STRENGTHS, "strength")):
+    for detail, field in (
+        (d.GROUPS, "group"),
+        (d.ANNOTATORS, "annotator"),
+        (d.SOURCES, "source"),
+        (d.STRENGTHS, "strength"),
+    ):
         if detail in drops and hasattr(record, field):
             record = replace(record, **{field: None})
     if d.IDS in drops and hasattr(record, "id"):
