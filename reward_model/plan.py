@@ -42,12 +42,13 @@ def plan(settings: RewardSettings) -> Plan:
     _scoring(probe, ready)
     counts = ready.counts()
     held = {"to learn from": counts["n_rankings"], "held out": counts["n_held_out_rankings"]}
-    left_out = {
-        name.replace("_", " "): counts[name] for name in counts if name not in ("n_rankings", "n_held_out_rankings")
-    }
+    left_out = {name.replace("_", " "): counts[name] for name in counts if not name.startswith("n_")}
     inputs = [Read("--rankings", settings.rankings, held | left_out)]
     if settings.eval_rankings:
         inputs.append(Read("--eval-rankings", settings.eval_rankings, {}))
+    if settings.verdicts:
+        thumbs = {"to learn from": len(ready.thumbs), "held out": len(ready.held_out_thumbs)}
+        inputs.append(Read("--verdicts", settings.verdicts, thumbs))
     members = [f"member-{number}" for number in range(settings.ensemble)] if settings.ensemble > 1 else []
     plan = probe.plan(
         settings,
@@ -107,6 +108,10 @@ def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:
     seconds += probe.measure(
         "optimizer", [[None]], lambda _: take_step(ready.scorer, 0.0, optimizer, 0.0, settings), len, steps
     )
+    ranked = sum(map(len, _sequences(ready.train)))
+    seconds *= (
+        1 + sum(len(thumb.sequence) for thumb in ready.thumbs) / ranked
+    )  # verdicts cost what rankings do, a token
     probe.add(TRAINING, steps, "steps", seconds)
 
 

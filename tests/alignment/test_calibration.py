@@ -1,6 +1,7 @@
 """Temperature, calibration line, expected error and what chance makes of it.
 
-Mutations seen to fail (alignment/calibration.py): see the list at the end of the run in each test's name.
+Mutations seen to fail (alignment/calibration.py): the bisection to the other side, 1/T for T (test_the_temperature...), a
+step of Newton's method doubled (test_the_line...), draws of another probability (test_chance_alone...).
 """
 
 from __future__ import annotations

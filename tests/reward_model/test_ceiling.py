@@ -1,7 +1,7 @@
 """How often people agree, and what that allows.
 
 Mutations seen to fail (reward_model/ceiling.py): simulated annotators counted, the same annotator counted against itself,
-responses known by their place instead of their text, the root's 2 left out.
+a label known by place instead of their text, the root's 2 left out.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def test_agreement_by_hand():
     rankings = [
         ranking("p", "ab", (1, 2), "ann"),
         ranking("p", "ba", (2, 1), "bob"),  # the same opinion, listed the other way
+        ranking("p", "ab", (1, 2), "dan"),
         ranking("P!", "ab", (2, 1), "eve"),  # the other opinion, on the same prompt but for case and signs
         ranking("p", "ab", (2, 1), "ann"),  # once more by the first: no second person
         ranking("p", "ab", (1, 2), "simulated:x:y"),
@@ -38,12 +39,11 @@ def test_agreement_by_hand():
         ranking("q", "ac", (1, 2), "bob"),  # another pair
         ranking("q", "ab", (1, 1), "eve"),  # a tie is no opinion
     ]
-    found = human_ceiling(rankings, [0] * 6 + [1] * 3)
-    assert found["n_meetings"] == 3
+    found = human_ceiling(rankings, [0] * 7 + [1] * 3)
+    assert found["n_meetings"] == 6
     assert found["n_prompts"] == 1
-    assert found["agreement"] == 1 / 3
-    assert found["ceiling"] is None
-    assert human_ceiling(rankings[4:], [0] * 5) is None
+    assert found["agreement"] == found["ceiling"] == 0.5
+    assert human_ceiling(rankings[5:], [0] * 5) is None
 
 
 def test_the_ceiling_is_found_again_where_labels_are_right_with_a_known_probability():

@@ -28,13 +28,21 @@ def base(tmp_path_factory) -> str:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    thumbs = [{"prompt": line["prompt"], "response": " a boat", "verdict": "good"} for line in LINES]
+    (tmp_path / "thumbs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in thumbs))
     (tmp_path / "held.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES[:5]))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    "more", [[], ["--eval-rankings", "held.jsonl", "--lora-rank", "4"], ["--max-length", "6", "--epochs", "3"]]
+    "more",
+    [
+        [],
+        ["--ensemble", "2", "--verdicts", "thumbs.jsonl"],
+        ["--eval-rankings", "held.jsonl", "--lora-rank", "4"],
+        ["--max-length", "6", "--epochs", "3"],
+    ],
 )
 def test_counts_are_those_of_the_run(base, folder, capsys, monkeypatch, more):
     arguments = ["--base", base, "--rankings", "r.jsonl", "--output", "out", "--holdout-fraction", "0.3", *more]
@@ -49,6 +57,11 @@ def test_counts_are_those_of_the_run(base, folder, capsys, monkeypatch, more):
         "cut responses": metrics["cut_responses"],
     }
     assert metrics["without_pairs"] > 0
+    if "--verdicts" in more:
+        assert plan["reads"][-2]["holds"] == {
+            "to learn from": metrics["n_verdicts"],
+            "held out": metrics["n_held_out_verdicts"],
+        }
     assert plan["steps"] == metrics["steps"]
     values = dict(zip((name.removeprefix("--").replace("-", "_") for name in arguments[::2]), arguments[1::2]))
     ready = prepare(RewardSettings(**values))

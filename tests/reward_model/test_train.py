@@ -1,6 +1,7 @@
 """The whole of stage 2 on tiny models.
 
 Mutations seen to fail:
+- (making.py) the temperature times sd instead of divided by it -> test_held_out_file_...
 - (train.py) `/ len(batch)` → `/ len(micro)` -> test_micro_batching_changes_neither_loss_nor_gradient
 - (train.py) every sequence computed twice -> test_each_response_goes_through_the_model_once
 - (model.py) w not divided by σ, or offset = offset − μ without ÷ σ -> test_training_scores_have_mean_0_and_sd_1
@@ -353,6 +354,19 @@ def test_held_out_file_gives_the_metrics_again(bases, rankings, tmp_path):
     assert sum(gap > 0 for gap in gaps) / len(gaps) == pytest.approx(metrics["pair_accuracy"])
     assert sum(math.log1p(math.exp(-gap)) for gap in gaps) / len(gaps) == pytest.approx(metrics["log_loss"])
     assert {line["source"] for line in lines} == {"rankings"}
+    scorer, found = load_scorer(str(tmp_path / "out"), "--reward-model"), metrics["calibration"]
+    assert scorer.temperature == pytest.approx(found["temperature"] / metrics["score_sd_before"])
+    assert scorer.model.config.score_temperature == scorer.temperature
+    apart = [
+        (line["scores"][i] - line["scores"][j]) / scorer.temperature
+        for line in lines
+        if not (line["fitted"] and found["n_pairs_fitted"])
+        for i, better in enumerate(line["ranks"])
+        for j, worse in enumerate(line["ranks"])
+        if better < worse
+    ]
+    assert len(apart) == found["n_pairs"]
+    assert sum(math.log1p(math.exp(-gap)) for gap in apart) / len(apart) == pytest.approx(found["log_loss"], rel=1e-6)
 
 
 def test_history_has_a_line_a_step_and_the_accuracy(bases, rankings, tmp_path):
