@@ -16,6 +16,7 @@ READERS = [
     ("rank", "--responses"),
     ("reward", "--rankings"),
     ("reward", "--eval-rankings"),
+    ("reward", "--verdicts"),
     ("ppo", "--prompts"),
     ("eval", "--prompts"),
 ]
@@ -25,7 +26,7 @@ POSITIONAL = [("export", "RECORDS"), ("data check", "FILE")]
 """(command, its file's name), where the file stands without a flag."""
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x02\x00"
-LINE = '{"prompt": "p", "response": "r", "responses": ["a", "b"], "ranks": [1, 2]}\n'
+LINE = '{"prompt": "p", "response": "r", "responses": ["a", "b"], "ranks": [1, 2], "verdict": "good"}\n'
 """A record that every reader takes."""
 
 
@@ -113,11 +114,13 @@ RECORDS = [
     Case("one of two files is missing", "reward --rankings rankings.jsonl,bad", {}, "--rankings bad: no such file"),
     Case("demonstrations as rankings", "reward --rankings bad", DEMONSTRATION, ("responses is missing", "looks like a demonstration, which --data of `align sft` takes")),
     Case("responses as rankings", "reward --rankings bad", one(ranks=None), ("ranks is missing", "looks like responses, which --responses of `align rank` takes")),
+    Case("rankings as verdicts", "reward --verdicts bad", one(), ("verdict is missing", "looks like a ranking, which --rankings of `align reward` takes")),
+    Case("verdicts as rankings", "reward --rankings bad", {"bad": json.dumps({"prompt": "p", "response": "r", "verdict": "bad"})}, ("responses is missing", "looks like a verdict, which --verdicts of `align reward` takes")),
     Case("demonstrations as responses", "rank --responses bad", DEMONSTRATION, ("responses is missing", "looks like a demonstration")),
     Case("rankings as demonstrations", "sft --data bad", one(), ("must have prompt and response", "looks like a ranking, which --rankings of `align reward` takes")),
     Case("prompts as demonstrations", "sft --data prompts.jsonl", {}, ("must have prompt and response", "looks like a prompt, which --prompts of `align sample` takes")),
     *[
-        Case("chat without a template", f"{command} {name} bad", {"bad": json.dumps({"prompt": CHAT, "response": "r", "responses": ["a", "b"], "ranks": [1, 2]})}, ("the tokenizer of", "has no chat template", "give prompts as text"))
+        Case("chat without a template", f"{command} {name} bad", {"bad": json.dumps({"prompt": CHAT, "response": "r", "responses": ["a", "b"], "ranks": [1, 2], "verdict": "good"})}, ("the tokenizer of", "has no chat template", "give prompts as text"))
         for command, name in READERS
         if (command, name) not in (("rank", "--responses"), ("reward", "--rankings"))
     ],
