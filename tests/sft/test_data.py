@@ -17,7 +17,7 @@ from models import tiny_model
 
 from alignment.models import load_tokenizer
 from alignment.records import Demonstration
-from sft.data import Example, StepSampler, collate_rows, encode, pack, split_by_prompt
+from sft.data import Example, StepSampler, collate_rows, encode, pack, part_of, split_by_prompt
 
 MANY = [Demonstration(f"Question {number}?", f" Answer {number}.") for number in range(400)]
 
@@ -126,3 +126,15 @@ def test_sampler_permutes_afresh_and_orders_only_inside_a_step():
     assert min(lengths[index] for index in first[:8]) < max(lengths[index] for index in first[8:16])
     assert first == list(StepSampler(lengths, 8, seed=3))
     assert first != list(StepSampler(lengths, 8, seed=4))
+
+
+def test_parts_are_of_prompts_lie_within_each_other_and_stay_in_order():
+    """Seen to fail: parts of demonstrations instead of prompts; the order that of the hashes."""
+    made = [Demonstration(f"prompt {number // 2}", f" {number}") for number in range(160)]
+    eighth, half = part_of(made, 1 / 8), part_of(made, 1 / 2)
+    assert (len(eighth), len(half)) == (20, 80)
+    assert part_of(made, 1.0) == made
+    assert [one for one in half if one in eighth] == eighth
+    assert [one for one in made if one in half] == half
+    assert len({one.prompt for one in half}) == 40
+    assert half != made[:80]
