@@ -1,7 +1,7 @@
 """Ensembles: trained, written, loaded, used by PPO and by `align eval`.
 
 Mutations seen to fail: the sample variance for that of the population, max for min, λ left out (test_rules_by_hand); every
-member trained from the same seed, or member 0's batches drawn again (test_a_member_is_what_its_seed_gives); the rule not
+member trained from the same seed, or the third member going on from the first (test_a_member_is_what_its_seed_gives); the rule not
 given to the ensemble by ppo or eval (test_ppo_and_eval...); the first member's score alone (test_an_ensemble_scores...).
 """
 
@@ -32,7 +32,7 @@ ITEMS = [("Tom 1", Response(f" {word}")) for word in WORDS]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """(folder with rm of three members and alone-1, its base, its metrics)."""
+    """(folder with rm of three members and alone-2, its base, its metrics)."""
     folder = tmp_path_factory.mktemp("ensemble")
     base = tiny_model("llama", folder / "base")
     lines = [
@@ -45,7 +45,7 @@ def made(tmp_path_factory):
         patch.setattr("alignment.report.write.draw", lambda folder, final: None)
         common = {"base": base, "rankings": str(folder / "r.jsonl"), "holdout_fraction": 0.3, "lr": 3e-3}
         metrics = run(RewardSettings(**common, output=str(folder / "rm"), ensemble=3, seed=5))
-        run(RewardSettings(**common, output=str(folder / "alone-1"), seed=6))
+        run(RewardSettings(**common, output=str(folder / "alone-2"), seed=7))
         run(RewardSettings(**common, output=str(folder / "alone-0"), seed=5))
     return folder, base, metrics
 
@@ -59,7 +59,7 @@ def test_rules_by_hand():
 
 def test_a_member_is_what_its_seed_gives(made):
     folder, _, metrics = made
-    for number in (0, 1):
+    for number in (0, 2):
         member, alone = (
             load_file(folder / place / "model.safetensors") for place in (f"rm/member-{number}", f"alone-{number}")
         )
