@@ -64,6 +64,7 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
 
 
 def _main(command: Command, argv: list[str], prog: str | None) -> int:
+    settings = None
     try:
         settings, options = parse(
             command.settings,
@@ -81,7 +82,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
         print(f"align {command.name}: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print(f"\nalign {command.name}: interrupted; nothing was written", file=sys.stderr)
+        print(f"\nalign {command.name}: interrupted; {_left(settings)}", file=sys.stderr)
         return INTERRUPTED
     stream = sys.stderr if options.json else sys.stdout
     colour = stream.isatty() and "NO_COLOR" not in os.environ
@@ -89,6 +90,18 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
     if options.json:
         print(json.dumps(outcome.metrics, allow_nan=False))
     return outcome.code
+
+
+def _left(settings: Any) -> str:
+    """What an interrupted run leaves behind."""
+    if not getattr(settings, "save_every", 0):
+        return "nothing was written"
+    from alignment.checkpoint import folder_of
+
+    folder = folder_of(settings.output)
+    if folder.is_dir():
+        return f"no output was written; checkpoints stay in {folder}: the same command line goes on from the newest"
+    return "nothing was written"
 
 
 def _done(command: Command, settings: Any, options: Any) -> Outcome:

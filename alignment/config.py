@@ -91,6 +91,25 @@ class TrainingSettings(StageSettings):
 
 
 @dataclass(frozen=True)
+class ResumeSettings(Settings):
+    """What every training stage takes besides that goes on after a kill."""
+
+    save_every: int = setting(
+        10,
+        help="optimizer steps (in PPO: rollouts) between checkpoints in OUTPUT.checkpoints, which are gone once the output "
+        "is there; 0 = never",
+        unit="steps",
+        low=0,
+        source="ours: at most a quarter of PPO's default run is lost",
+    )
+    resume: bool = setting(
+        True,
+        help="go on from the newest whole checkpoint of a run to the same output that was stopped; off: remove them",
+        source="ours: whoever repeats the command line of a killed run wants its result",
+    )
+
+
+@dataclass(frozen=True)
 class FunctionSettings(Settings):
     """What every command takes besides that calls a Python function of the user's."""
 

@@ -12,14 +12,17 @@ from tqdm import tqdm
 _SILENT = ContextVar("silent", default=False)
 
 
-def progress(total: int, name: str, unit: str) -> Any:
-    """A bar to use in a `with`; silent where stderr is no terminal only if it would flood a log (one line every 10 s)."""
+def progress(total: int, name: str, unit: str, done: int = 0) -> Any:
+    """A bar to use in a `with`; silent where stderr is no terminal only if it would flood a log (one line every 10 s).
+
+    done: how much of it an earlier process has done."""
     import sys
 
     interval = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(
-        total=total, desc=f"{name:<22}", unit=unit, mininterval=interval, dynamic_ncols=True, disable=_SILENT.get()
-    )
+        total=total, initial=done, desc=f"{name:<22}", unit=unit, mininterval=interval, dynamic_ncols=True,
+        disable=_SILENT.get(),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment.command import Command
-from alignment.config import FunctionSettings, GenerationSettings, TrainingSettings, setting
+from alignment.config import FunctionSettings, GenerationSettings, ResumeSettings, TrainingSettings, setting
 from alignment.ensembles import EnsembleSettings
 from alignment.errors import UserError
 
@@ -14,7 +14,7 @@ N_PLUS = "N+ implementation details, arXiv 2403.17031"
 
 
 @dataclass(frozen=True)
-class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, TrainingSettings):
+class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, ResumeSettings, TrainingSettings):
     """Every setting of `align ppo`."""
 
     policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")

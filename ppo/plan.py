@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from alignment.checkpoint import Checkpoints
 from alignment.ensembles import member_paths
 from alignment.memory import MOMENTS, Held, least_bytes, require_memory, tensor_bytes
 from alignment.models import add_lora, backbone, trainable
@@ -15,12 +16,13 @@ from alignment.probe import MOST_BATCHES, WHOLE, Probe
 from alignment.run import require_free
 from alignment.tracking import require_installed
 from ppo.config import PPOSettings
-from ppo.train import Inputs, Trainer, normalization_rows, prompt_rows, read_inputs
+from ppo.train import READS, Inputs, Trainer, normalization_rows, prompt_rows, read_inputs
 
 
 def plan(settings: PPOSettings) -> Plan:
     """One whole rollout and update are probed where that takes seconds; the run may end sooner, at --kl-max."""
     require_free(settings.output, "directory")
+    checkpoints = Checkpoints("ppo", settings, READS, look=True)
     require_installed(settings.report_to)
     require_memory(_least(settings), settings)
     probe = Probe()
@@ -33,6 +35,7 @@ def plan(settings: PPOSettings) -> Plan:
     notes = [
         f"at most: the run ends when the KL passes --kl-max {settings.kl_max:g}",
         f"in the probe, {len(lengths):,} responses had {sum(lengths) / len(lengths):.1f} tokens on average",
+        *checkpoints.notes(),
     ]
     state = ("state/state.safetensors", "state/state.json") if settings.save_state else ()
     reward = ("--reward", settings.reward) if settings.reward else ("--reward-model", str(settings.reward_model))
@@ -118,8 +121,10 @@ def _steps(probe: Probe, trainer: Trainer, settings: PPOSettings) -> list[int]:
 
 
 def _saving(trainer: Trainer, settings: PPOSettings) -> int:
-    """Writing the policy takes a copy of it, writing the state two of all that it holds."""
+    """Writing the policy takes a copy of it, writing the state or a checkpoint two of all that it holds."""
     best = tensor_bytes(trainable(trainer.roles.policy))
     learning = best + tensor_bytes(trainable(trainer.state.value_model))
-    state = 2 * (learning * (1 + MOMENTS) + best) if settings.save_state else 0
+    state = (
+        2 * (learning * (1 + MOMENTS) + best) if settings.save_state or 0 < settings.save_every <= settings.steps else 0
+    )
     return max(saving(trainer.roles.policy, settings.policy), state)

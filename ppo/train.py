@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from alignment.chat import encode_prompt, stop_ids
+from alignment.checkpoint import Checkpoints, sync
 from alignment.errors import UserError
 from alignment.functions import load_function
 from alignment.history import both, history
@@ -24,7 +25,8 @@ from alignment.run_record import write_result
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
 from alignment.seeds import RANK_STRIDE, seed_everything
-from alignment.tracking import tracker
+from alignment.tracking import Log, tracker
+from alignment.training_state import load_values
 from ppo.config import PPOSettings
 from ppo.loss import kl_estimates
 from ppo.rollout import (
@@ -43,6 +45,7 @@ from ppo.state import PPOState
 from ppo.update import new_optimizer, update
 from ppo.value import value_model_from_policy, value_model_from_scorer
 
+READS = ("prompts",)  # settings whose files may not change while a run is stopped
 NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
 
 
@@ -94,16 +97,19 @@ def read_inputs(settings: PPOSettings) -> Inputs:
 class Trainer:
     """A PPO run: its inputs, the roles, and the state that `step` moves on."""
 
-    def __init__(self, settings: PPOSettings, inputs: Inputs | None = None) -> None:
+    def __init__(self, settings: PPOSettings, inputs: Inputs | None = None, checkpoint: Path | None = None) -> None:
+        """checkpoint: where to go on from; None starts anew."""
         self.settings = settings
         self.inputs = inputs or read_inputs(settings)
         self.lr = settings.lr or learning_rate("ppo", parameter_count(self.inputs.policy), settings.lora_rank > 0)
-        self._take_roles()
+        saved = load_values(checkpoint) if checkpoint else None
+        self._take_roles(*((saved["score_mean"], saved["score_sd"]) if saved else self._normalization()))
+        if checkpoint:
+            self.state.load(checkpoint)
 
-    def _take_roles(self) -> None:
+    def _take_roles(self, mean: float, sd: float) -> None:
         settings, inputs = self.settings, self.inputs
         policy, tokenizer, scorer = inputs.policy, inputs.tokenizer, inputs.scorer
-        mean, sd = self._normalization()
         if scorer and same_tokens(tokenizer, scorer.tokenizer):
             value_model = value_model_from_scorer(scorer, mean, sd, settings.lora_rank)
         else:
@@ -165,28 +171,11 @@ def run(settings: PPOSettings) -> dict[str, Any]:
     """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
     with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as tracked:
         started = time.time()
-        trainer = Trainer(settings)
-        state, steps, stopped = trainer.state, [], "steps done"
-        with progress(settings.steps, "ppo", "step") as bar, history(directory) as record:
-            log = both(tracked, record)
-            while True:
-                begun = time.perf_counter()
-                rollout = trainer.rollout()
-                metrics = measure(rollout, state, settings) | {"time/rollout_seconds": time.perf_counter() - begun}
-                if not metrics["objective/kl"] <= settings.kl_max:
-                    stopped = f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
-                elif not state.best or metrics["objective/rlhf_reward"] > state.best["objective/rlhf_reward"]:
-                    state.keep_best(_objective(metrics))
-                last = state.step == settings.steps or stopped != "steps done"
-                if not last:
-                    begun, state.step = time.perf_counter(), state.step + 1
-                    metrics |= trainer.update(rollout) | {"time/update_seconds": time.perf_counter() - begun}
-                    bar.update()
-                    bar.set_postfix_str(f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f}")
-                steps.append(metrics)
-                log(metrics, len(steps) - 1)
-                if last:
-                    break
+        checkpoints = Checkpoints("ppo", settings, READS)
+        trainer = Trainer(settings, checkpoint=checkpoints.start)
+        with history(directory) as record:
+            stopped = train(trainer, checkpoints, both(tracked, record))
+        state, steps = trainer.state, [values for values, _ in checkpoints.lines]
         if settings.save_state:
             state.save(directory / "state")
         state.restore_best()
@@ -200,7 +189,35 @@ def run(settings: PPOSettings) -> dict[str, Any]:
             "seconds": time.time() - started,
         }  # fmt: skip
         write_result(directory, "ppo", settings, result, started)
+        if checkpoints.every:
+            sync(directory)
+    checkpoints.remove()
     return result
+
+
+def train(trainer: Trainer, checkpoints: Checkpoints, log: Log) -> str:
+    """Steps until the last one or until KL passes --kl-max. Returns why it stopped."""
+    settings, state, log = trainer.settings, trainer.state, checkpoints.logged(log)
+    with progress(settings.steps, "ppo", "step", done=state.step) as bar:
+        while True:
+            begun = time.perf_counter()
+            rollout = trainer.rollout()
+            metrics = measure(rollout, state, settings) | {"time/rollout_seconds": time.perf_counter() - begun}
+            if not metrics["objective/kl"] <= settings.kl_max:
+                log(metrics, state.step)
+                return f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
+            if not state.best or metrics["objective/rlhf_reward"] > state.best["objective/rlhf_reward"]:
+                state.keep_best(_objective(metrics))
+            if state.step == settings.steps:
+                log(metrics, state.step)
+                return "steps done"
+            begun, state.step = time.perf_counter(), state.step + 1
+            metrics |= trainer.update(rollout) | {"time/update_seconds": time.perf_counter() - begun}
+            bar.update()
+            bar.set_postfix_str(f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f}")
+            log(metrics, state.step - 1)
+            if checkpoints.due(state.step):
+                checkpoints.save(state.step, state.parts(), state.counters())
 
 
 def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[str, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment.command import Command
-from alignment.config import TrainingSettings, setting
+from alignment.config import ResumeSettings, TrainingSettings, setting
 from alignment.errors import UserError
 from alignment.records import GROUP_FIELDS
 from reward_model.options import LossSettings, MeasureSettings
@@ -15,7 +15,7 @@ INSTRUCT_GPT = "InstructGPT, arXiv 2203.02155, app. C"
 
 
 @dataclass(frozen=True)
-class RewardSettings(LossSettings, MeasureSettings, TrainingSettings):
+class RewardSettings(LossSettings, MeasureSettings, ResumeSettings, TrainingSettings):
     """Every setting of `align reward`."""
 
     base: str = setting(help="the SFT model to start from: a directory (full or LoRA) or a Hub id")
@@ -76,6 +76,13 @@ class RewardSettings(LossSettings, MeasureSettings, TrainingSettings):
         0.95, help="AdamW's decay of squared gradients", low=0.0, high=0.9999, source=INSTRUCT_GPT
     )
     weight_decay: float = setting(0.0, help="AdamW's weight decay", low=0.0, source="TRL RewardConfig")
+    save_every: int = setting(
+        100,
+        help="optimizer steps between checkpoints in OUTPUT.checkpoints, which are gone once the output is there; 0 = never",
+        unit="steps",
+        low=0,
+        source="ours: writing one takes as long as a few steps",
+    )
     max_grad_norm: float = setting(
         1.0, help="the gradient is clipped to this norm", above=0.0, source="TRL RewardConfig"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from alignment import ensembles
+from alignment.checkpoint import Checkpoints
 from alignment.seeds import seed_everything
 from alignment.tracking import Log
 from reward_model.config import RewardSettings
@@ -27,14 +28,16 @@ class Member:
     metrics: dict[str, Any]
 
 
-def train_ensemble(ready: Prepared, settings: RewardSettings, directory: Path, log: Log) -> dict[str, Any]:
+def train_ensemble(
+    ready: Prepared, settings: RewardSettings, directory: Path, log: Log, checkpoints: Checkpoints
+) -> dict[str, Any]:
     """Trains and saves member-0 …, each what `--seed` s, s + 1, … would give; measures their mean score.
 
-    log: of the first member; the others' curves are not kept. Returns the ensemble's metrics, with those of each rule."""
+    log, checkpoints: of the first member; the others' curves are not kept, and they start anew after a kill. Returns the ensemble's metrics, with those of each rule."""
     members = []
     for number in range(settings.ensemble):
         own = replace(settings, seed=settings.seed + number, ensemble=1)
-        members.append(_member(ready, own, directory / f"member-{number}", number, log))
+        members.append(_member(ready, own, directory / f"member-{number}", number, log, checkpoints))
     scores = [torch.tensor(rows).mean(0).tolist() for rows in zip(*(member.scores for member in members))]
     thumbs = torch.tensor([member.thumbs for member in members]).mean(0).tolist()
     facts = {
@@ -57,11 +60,14 @@ def train_ensemble(ready: Prepared, settings: RewardSettings, directory: Path, l
     }
 
 
-def _member(ready: Prepared, settings: RewardSettings, directory: Path, number: int, log: Log) -> Member:
+def _member(
+    ready: Prepared, settings: RewardSettings, directory: Path, number: int, log: Log, checkpoints: Checkpoints
+) -> Member:
     if number:
         seed_everything(settings.seed)
         ready = replace(ready, scorer=fresh(settings))
-    made = make(ready, settings, log if number == 0 else lambda values, step: None)
+    first = (log, checkpoints) if number == 0 else (lambda values, step: None, None)
+    made = make(ready, settings, *first)
     metrics = made.metrics(ready, settings)
     save(made.scorer, directory)
     return Member(settings.seed, made.scores, made.thumbs, metrics)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import torch
 
+from alignment.checkpoint import Checkpoints
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
 from alignment.progress import progress
 from alignment.scorer import Scorer
 from alignment.tracking import Log
+from alignment.training_state import load_moments, load_state, load_tensors, moments, trainable_tensors
 from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
 from reward_model.objective import Objective, bradley_terry
@@ -36,26 +38,48 @@ def fit(
     log: Log,
     losses: Objective = bradley_terry,
     thumbs: Sequence[Thumb] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> dict[str, float]:
-    """Trains in place. Returns the loss over the last epoch, the number of optimizer steps and the learning rate."""
+    """Trains in place. Returns the loss over the last epoch, the number of optimizer steps and the learning rate.
+
+    checkpoints: where it goes on from, and saves to. The order of the rankings is drawn again from the seed."""
     highest = settings.lr or learning_rate("reward", parameter_count(scorer.model), lora=settings.lora_rank > 0)
     optimizer = new_optimizer(scorer, highest, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     steps, step = optimizer_steps(len(examples), settings), 0
     totals: list[tuple[float, int]] = []
+    done, totals_done = _go_on(scorer, optimizer, checkpoints)
     with progress(settings.epochs * len(examples), "reward model", "ranking") as bar:
         for _ in range(settings.epochs):
             totals = []
             for lesson in lessons(examples, thumbs, settings, generator):
-                rate = highest * lr_factor(step, steps, settings)
-                loss, norm = _step(scorer, lesson, optimizer, rate, settings, losses)
+                bar.update(len(lesson.batch))
                 step += 1
+                if step <= done:
+                    totals = totals_done
+                    continue
+                rate = highest * lr_factor(step - 1, steps, settings)
+                loss, norm = _step(scorer, lesson, optimizer, rate, settings, losses)
                 totals.append((loss * len(lesson.batch), len(lesson.batch)))
                 log({"reward_model/loss": loss, "optim/lr": rate, "optim/grad_norm": norm}, step)
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                bar.update(len(lesson.batch))
+                if checkpoints and checkpoints.due(step):
+                    parts = {"scorer": trainable_tensors(scorer.model), "optimizer": moments(optimizer)}
+                    checkpoints.save(step, parts, {"step": step, "totals": totals})
     total, count = map(sum, zip(*totals))
     return {"train_loss": total / count, "steps": step, "lr": highest}
+
+
+def _go_on(
+    scorer: Scorer, optimizer: torch.optim.Optimizer, checkpoints: Checkpoints | None
+) -> tuple[int, list[tuple[float, int]]]:
+    """Takes over the newest checkpoint. Returns its step and the losses of the epoch that it was in; 0 where there is none."""
+    if checkpoints is None or checkpoints.start is None:
+        return 0, []
+    parts, values = load_state(checkpoints.start)
+    load_tensors(scorer.model, parts["scorer"])
+    load_moments(optimizer, parts["optimizer"])
+    return values["step"], [(loss, count) for loss, count in values["totals"]]
 
 
 def lessons(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from alignment.checkpoint import Checkpoints
 from alignment.records import Ranking, write_jsonl
 from alignment.scorer import Scorer
 from alignment.tracking import Log
@@ -23,6 +24,7 @@ from reward_model.split import Split, split
 from reward_model.thumbs import Thumb, agreement, encode_thumbs
 
 SCORE_BATCH = 64
+READS = ("rankings", "eval_rankings", "verdicts")  # settings whose files may not change while a run is stopped
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,9 @@ class Made:
         return {**measured, **ready.counts(), **tie, **self.facts}
 
 
-def make(ready: Prepared, settings: RewardSettings, log: Log) -> Made:
+def make(ready: Prepared, settings: RewardSettings, log: Log, checkpoints: Checkpoints | None = None) -> Made:
     """Trains the scorer that is ready, merges, normalises, scores what was held out."""
-    facts = fit(ready.scorer, ready.train, settings, log, ready.losses, ready.thumbs)
+    facts = fit(ready.scorer, ready.train, settings, log, ready.losses, ready.thumbs, checkpoints)
     scorer = merged(ready.scorer)
     mean, sd = normalise(scorer, _flat(score_examples(scorer, ready.train, "normalising")))
     scores = score_examples(scorer, ready.held_out, "measuring")

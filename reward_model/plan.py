@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
+from alignment.checkpoint import Checkpoints
 from alignment.ensembles import FILE
-from alignment.memory import require_memory, tensor_bytes
-from alignment.models import add_lora, backbone
+from alignment.memory import MOMENTS, require_memory, tensor_bytes
+from alignment.models import add_lora, backbone, trainable
 from alignment.outline import outline
 from alignment.plan import Plan, Read, directory_writes
 from alignment.probe import Probe, by_length, padded
@@ -19,7 +20,7 @@ from alignment.tracking import require_installed
 from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
 from reward_model.fit import batch_loss, new_optimizer, optimizer_steps, take_step
-from reward_model.making import SCORE_BATCH, Prepared, prepare
+from reward_model.making import READS, SCORE_BATCH, Prepared, prepare
 
 TRAINING, SCORING = "training", "normalising and measuring"
 """What is done for each model of an ensemble, and for each part of --scaling."""
@@ -28,6 +29,7 @@ TRAINING, SCORING = "training", "normalising and measuring"
 def plan(settings: RewardSettings) -> Plan:
     seed_everything(settings.seed, settings.threads)
     require_free(settings.output, "directory")
+    checkpoints = Checkpoints("reward", settings, READS, look=True)
     require_installed(settings.report_to)
     rank = settings.lora_rank
     body = outline(
@@ -62,7 +64,8 @@ def plan(settings: RewardSettings) -> Plan:
             *([*members, FILE] if members else []),
         ),
         steps=optimizer_steps(len(ready.train), settings),
-        saving=tensor_bytes(list(ready.scorer.model.parameters())),  # merged, then written by way of a copy
+        saving=_saving(ready, settings),
+        notes=checkpoints.notes(),
     )
     return _several(plan, settings)
 
@@ -81,6 +84,13 @@ def _several(plan: Plan, settings: RewardSettings) -> Plan:
         else f"--ensemble {times}: time is that of all members"
     )
     return replace(plan, parts=tuple(parts), notes=(*plan.notes, what))
+
+
+def _saving(ready: Prepared, settings: RewardSettings) -> int:
+    """The whole model, merged, is written by way of a copy; a checkpoint takes two copies of all that learns."""
+    learning = tensor_bytes(trainable(ready.scorer.model)) * (1 + MOMENTS)
+    saves = 0 < settings.save_every <= optimizer_steps(len(ready.train), settings)
+    return max(tensor_bytes(list(ready.scorer.model.parameters())), 2 * learning if saves else 0)
 
 
 def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:

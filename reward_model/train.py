@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from alignment.checkpoint import Checkpoints, sync
 from alignment.history import both, history
 from alignment.run import output_directory
 from alignment.run_record import write_result
@@ -13,7 +14,7 @@ from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker
 from reward_model.config import RewardSettings
 from reward_model.ensemble import train_ensemble
-from reward_model.making import Prepared, make, prepare, write_held_out
+from reward_model.making import READS, Prepared, make, prepare, write_held_out
 from reward_model.model import save
 from reward_model.scaling import smaller
 
@@ -27,19 +28,25 @@ def run(settings: RewardSettings) -> dict[str, Any]:
         tracker(settings.report_to, directory, settings) as tracked,
         history(directory) as record,
     ):
-        log = both(tracked, record)
+        checkpoints = Checkpoints("reward", settings, READS)
+        log = checkpoints.logged(both(tracked, record))
         ready = prepare(settings)
-        metrics = _trained(ready, settings, directory, log) | {"seconds": time.time() - started}
+        metrics = _trained(ready, settings, directory, log, checkpoints) | {"seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
         write_result(directory, "reward", settings, metrics, started)
+        if checkpoints.every:
+            sync(directory)
+    checkpoints.remove()
     return metrics
 
 
-def _trained(ready: Prepared, settings: RewardSettings, directory: Path, log: Log) -> dict[str, Any]:
+def _trained(
+    ready: Prepared, settings: RewardSettings, directory: Path, log: Log, checkpoints: Checkpoints
+) -> dict[str, Any]:
     """Trains and saves what the settings ask for: one model, or several. Returns the metrics."""
     if settings.ensemble > 1:
-        return train_ensemble(ready, settings, directory, log)
-    made = make(ready, settings, log)
+        return train_ensemble(ready, settings, directory, log, checkpoints)
+    made = make(ready, settings, log, checkpoints)
     metrics = made.metrics(ready, settings)
     save(made.scorer, directory)
     write_held_out(directory, ready.split, made.scores)

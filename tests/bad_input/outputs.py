@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -12,6 +13,14 @@ from bad_input.records import LINE
 FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD if command != "report"}
 NEW = [command for command in FLAG if command not in ("compare", "export")]
 """Commands whose output must be new, and is called `out`."""
+
+
+def other_checkpoints(folder: Path) -> None:
+    """A checkpoint, whole, of another command."""
+    step = folder / "out.checkpoints" / "step-00000010"
+    step.mkdir(parents=True)
+    about = {"format": 1, "command": "sft", "reads": {}, "step": 10, "settings": {}, "files": {}}
+    (step / "manifest.json").write_text(json.dumps(about))
 
 
 def locked_folder(folder: Path) -> None:
@@ -33,6 +42,7 @@ OUTPUTS = [
         Case("full disk", command, {}, (f"{name} out: cannot be written", "File too large", "make room or choose another place"), conditions.full_disk_in_the_demo if command == "demo" else conditions.full_disk),
     )
 ] + [
+    *[Case("checkpoints of another command", command, other_checkpoints, (f"out.checkpoints: holds checkpoints of command sft, not {command}", "choose another --output, or give --no-resume")) for command in ("ppo", "reward")],
     Case("metrics of another run beside it", "sample", {"out.metrics.json": "{}"}, "out.metrics.json: exists already"),
     *[
         Case("another run writes the same output", command, {}, "--output out: another run is writing it; wait for it, or choose another", conditions.another_file_run if command in FILE_OUTPUTS else conditions.another_run)
@@ -107,8 +117,8 @@ SLOW = {
     "sft": ("sft --epochs 10000", "sft  "),
     "sample": ("sample --prompts many --batch-size 1 --max-new-tokens 100", "sampling"),
     "rank": ("rank --responses many --annotator opinions.py:slow", "simulated annotator"),
-    "reward": ("reward --epochs 10000", "reward model"),
-    "ppo": ("ppo --steps 10000 --kl-max 1e9", "ppo  "),
+    "reward": ("reward --epochs 10000 --save-every 0", "reward model"),
+    "ppo": ("ppo --steps 10000 --kl-max 1e9 --save-every 0", "ppo  "),
     "eval": ("eval --prompts many --batch-size 1 --max-new-tokens 100", "policy "),
     "demo": ("demo", "few-shot prompt 1"),
 }

@@ -53,6 +53,7 @@ SETTINGS = [
     Case("4 bits without LoRA", "sft --load-in-4bit", {}, ("--load-in-4bit needs adapters", "--lora-rank is 0")),
     Case("4 bits not installed", "sft --load-in-4bit --lora-rank 2", {}, "`pip install bitsandbytes`", conditions.not_installed("bitsandbytes")),
     Case("max-length above the context", "reward --max-length 4000", {}, ("--max-length is 4000", "reads at most 128 tokens")),
+    *[Case("negative save-every", f"{command} --save-every -1", {}, "--save-every is -1; it must be a whole number at least 0") for command in ("ppo", "reward")],
     Case("no reward at all", "ppo --reward none", {}, "--reward-model and --reward: none of them given; give exactly one"),
     Case("both rewards", "ppo --reward-model reward-model", {}, "--reward-model and --reward: both given; give exactly one"),
     Case("empty best-of", "eval --best-of ''", {}, "--best-of is ''; it must be whole numbers from 1, for example 4,16,64"),
