@@ -39,6 +39,13 @@ METRICS = {
             "gold",
         ),
         Metric(
+            "objective/selection_score",
+            "score",
+            "mean over --selection-prompts of the score by --selection-reward-model, which is never optimised",
+            "up",
+            "held-out reward model",
+        ),
+        Metric(
             "objective/kl",
             "nats a response",
             "mean over responses of Σ_t log π(a_t) − log π_ref(a_t)",
@@ -66,6 +73,13 @@ METRICS = {
             "KL of one update",
         ),
         Metric("policy/clip_fraction", "share", "share of tokens with |ratio − 1| > clip_range", "watch"),
+        Metric(
+            "policy/ptx_loss",
+            "nats a token",
+            "negative log-likelihood of --ptx-data, mean over the update's steps",
+            "down",
+            "ptx loss",
+        ),
         Metric("policy/ratio_max", "–", "largest ratio in the update", "watch", "largest ratio"),
         Metric(
             "policy/first_ratio_error", "–", "largest |ratio − 1| in the first minibatch; 0 on a fresh rollout", "down"

@@ -124,12 +124,12 @@ class Verdict:
     group: str | None = None
 
 
-def read_demonstrations(path: str | Path) -> list[Demonstration]:
-    return read_jsonl(path, "--data", _demonstration)
+def read_demonstrations(path: str | Path, name: str = "--data") -> list[Demonstration]:
+    return read_jsonl(path, name, _demonstration)
 
 
-def read_prompts(path: str | Path) -> list[PromptRecord]:
-    return read_jsonl(path, "--prompts", _prompt_record)
+def read_prompts(path: str | Path, name: str = "--prompts") -> list[PromptRecord]:
+    return read_jsonl(path, name, _prompt_record)
 
 
 def read_responses(path: str | Path) -> list[ResponseSet]:

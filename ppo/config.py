@@ -73,6 +73,15 @@ class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, Resume
         9.0, help="KL to the reference at which the run stops; the best policy below it is kept", above=0.0,
         unit="nats a response", source="ours: a promoted policy must stay below 10, and a rollout measures KL to about ±.7",
     )  # fmt: skip
+    kl_target: float | None = setting(
+        None, none="off", above=0.0, unit="nats a response",
+        help="KL that kl_coef is steered to after every rollout, from --kl-coef on; off: kl_coef is fixed",
+        source="off: N+; Ziegler 2019 steers to 6",
+    )  # fmt: skip
+    kl_horizon: float = setting(
+        10_000.0, help="responses in which a kl_coef that is steered can move by a fifth of itself", above=0.0,
+        unit="responses", source="lm-human-preferences",
+    )  # fmt: skip
     gamma: float = setting(1.0, help="discount", above=0.0, high=1.0, source="Ziegler 2019; " + N_PLUS)
     lam: float = setting(0.95, help="GAE's lambda", low=0.0, high=1.0, source="Ziegler 2019; " + N_PLUS)
     clip_range: float = setting(
@@ -88,6 +97,39 @@ class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, Resume
         help="bring scores to mean 0, sd 1 on the reference's responses",
         source="Ziegler 2019; raw scores move KL with their scale",
     )
+    missing_eos: Literal["none", "penalty"] = setting(
+        "none", help="penalty: a response that no EOS ends is worth at most the reference's mean score - 1 sd",
+        source="ours: N+ gives all of them -1, which told nothing apart on the real tiny model",
+    )  # fmt: skip
+    score_clip: float | None = setting(
+        None, none="off", above=0.0, unit="sd where scores are normalised",
+        help="what is maximised is clipped to ± this", source="off: N+; OpenRLHF clips to 10",
+    )  # fmt: skip
+    ptx_data: str | None = setting(
+        None, help="JSONL of demonstrations or {text} that the policy goes on predicting while it learns (PPO-ptx)",
+        source="off: InstructGPT §3.5 compares both",
+    )  # fmt: skip
+    ptx_coef: float = setting(
+        0.0, help="weight of the negative log-likelihood of --ptx-data", unit="loss per nat a token", low=0.0,
+        source="off; InstructGPT, app. C.4: 27.8 on pretraining text",
+    )  # fmt: skip
+    ptx_batch_size: int | None = setting(
+        None, none="auto", help="records of --ptx-data in one optimizer step; auto: minibatch_size", unit="records", low=1,
+        source="ours: as many as responses, for the time it takes; InstructGPT has 8 times as many",
+    )  # fmt: skip
+    ema: float | None = setting(
+        None, none="off", above=0.0, high=0.99999,
+        help="keep the average of the policies after each optimizer step, this the weight of the past, instead of the policy",
+        source="off: N+; DeepSpeed-Chat .992",
+    )  # fmt: skip
+    selection_reward_model: str | None = setting(
+        None, help="directory of a second reward model, never optimised, by whose score the best policy is chosen",
+        source="off: score - kl_coef * KL on the rollouts; Gao 2022 for why a proxy should not judge itself",
+    )  # fmt: skip
+    selection_prompts: str | None = setting(
+        None, help="JSONL of {prompt} that --selection-reward-model is asked about, after every rollout",
+        source="no default: give some that --prompts does not hold",
+    )  # fmt: skip
     lora_rank: int = setting(
         0, help="rank of LoRA adapters on policy and value model; 0 = full training", low=0, source="off: exact"
     )
@@ -108,6 +150,29 @@ class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, Resume
             raise UserError(f"--minibatch-size is {part}; it must divide --batch-size ({size}), for example {fitting}")
         if micro is not None and micro > part:
             raise UserError(f"--microbatch-size is {micro}; it must be at most --minibatch-size ({part})")
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Settings that mean nothing without each other."""
+        if (self.ptx_data is None) != (self.ptx_coef == 0.0):
+            raise UserError(
+                f"--ptx-data is {self.ptx_data or 'none'} and --ptx-coef is {self.ptx_coef:g}; give both, for example "
+                "--ptx-coef 1, or none of them"
+            )
+        if (self.selection_reward_model is None) != (self.selection_prompts is None):
+            lack = "--selection-prompts" if self.selection_reward_model else "--selection-reward-model"
+            raise UserError(
+                f"{lack} is none; give both --selection-reward-model and --selection-prompts, or none of them"
+            )
+        if self.selection_reward_model and self.selection_reward_model == self.reward_model:
+            raise UserError(
+                f"--selection-reward-model is {self.selection_reward_model}, which is optimised; give one trained on other "
+                "rankings"
+            )
+        if self.missing_eos == "penalty" and not self.normalize_scores:
+            raise UserError(
+                "--missing-eos is penalty; it must be none with --no-normalize-scores: the sd is not measured"
+            )
 
 
 COMMAND = Command(

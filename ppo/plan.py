@@ -16,7 +16,8 @@ from alignment.probe import MOST_BATCHES, WHOLE, Probe
 from alignment.run import require_free
 from alignment.tracking import require_installed
 from ppo.config import PPOSettings
-from ppo.train import READS, Inputs, Trainer, normalization_rows, prompt_rows, read_inputs
+from ppo.cursor import prompt_rows
+from ppo.train import READS, Inputs, Trainer, normalization_rows, read_inputs
 
 
 def plan(settings: PPOSettings) -> Plan:
@@ -29,7 +30,7 @@ def plan(settings: PPOSettings) -> Plan:
     inputs = read_inputs(settings)
     probe.prepared()
     quick = _normalization(probe, inputs, settings)
-    trainer = Trainer(settings if quick else replace(settings, normalize_scores=False), inputs)
+    trainer = Trainer(settings if quick else replace(settings, normalize_scores=False, missing_eos="none"), inputs)
     lengths = _steps(probe, trainer, settings)
     rollouts = settings.steps + 1
     notes = [
@@ -45,6 +46,7 @@ def plan(settings: PPOSettings) -> Plan:
             Read("--prompts", settings.prompts, {"prompts": len(inputs.prompts)}),
             Read("--policy", settings.policy, {"parameters": inputs.policy.num_parameters()}),
             Read(*reward, {}),
+            *_more_reads(settings, inputs),
         ],
         {"of responses, at most": rollouts * settings.batch_size * settings.max_new_tokens},
         directory_writes(settings.output, "the best policy", "history.jsonl", "samples.jsonl", *state),
@@ -53,6 +55,18 @@ def plan(settings: PPOSettings) -> Plan:
         saving=_saving(trainer, settings),
         notes=notes,
     )
+
+
+def _more_reads(settings: PPOSettings, inputs: Inputs) -> list[Read]:
+    reads = []
+    if settings.ptx_data and inputs.ptx:
+        reads.append(Read("--ptx-data", settings.ptx_data, {"records": len(inputs.ptx.examples)}))
+    if settings.selection_reward_model and settings.selection_prompts and inputs.selection:
+        reads.append(
+            Read("--selection-prompts", settings.selection_prompts, {"prompts": len(inputs.selection.prompts)})
+        )
+        reads.append(Read("--selection-reward-model", settings.selection_reward_model, {}))
+    return reads
 
 
 def _least(settings: PPOSettings) -> list[Held]:
@@ -65,7 +79,12 @@ def _least(settings: PPOSettings) -> list[Held]:
     members = member_paths(settings.reward_model) if settings.reward_model else []
     bodies = [settings.policy, *members[:1]]
     value = min((outline(path, dtype, lambda model: _learner(model, rank)) for path in bodies), key=_bytes)
-    scorers = [outline(member, dtype, backbone).frozen for member in members]
+    judges = (
+        member_paths(settings.selection_reward_model, "--selection-reward-model")
+        if settings.selection_reward_model
+        else []
+    )
+    scorers = [outline(member, dtype, backbone).frozen for member in [*members, *judges]]
     return [policy, value, *reference, *scorers]
 
 
@@ -80,7 +99,7 @@ def _bytes(one: Held) -> int:
 def _normalization(probe: Probe, inputs: Inputs, settings: PPOSettings) -> bool:
     """The reference's scores that the others are normalised by. Returns whether all of them would take only seconds."""
     batches = normalization_rows(len(inputs.prompts), settings)
-    seconds = probe.measure("normalisation", batches, lambda rows: inputs.scores(rows, settings), len)
+    seconds = probe.measure("normalisation", batches, lambda rows: inputs.answers(rows, settings), len)
     if batches:
         probe.add("scores of the reference, to normalise by", sum(map(len, batches)), "responses", seconds)
     return seconds < WHOLE

@@ -19,6 +19,7 @@ from alignment.scorer import Scorer
 from alignment.seeds import apart
 from ppo.advantages import gae, shaped_rewards, whitened
 from ppo.config import PPOSettings
+from ppo.scores import ended, maximised
 from ppo.value import ValueModel
 
 Score = Callable[[list[PromptRecord], Tokens], torch.Tensor]
@@ -67,6 +68,7 @@ class Roles:
     value_model: ValueModel
     score: Score
     gold: Score | None = None
+    stops: tuple[int, ...] = ()
 
     def gold_scores(self, prompts: list[PromptRecord], tokens: Tokens) -> torch.Tensor | None:
         """(B,), None where there is no gold. Whatever it draws, the run's own random numbers stay as they are."""
@@ -83,15 +85,17 @@ def make_rollout(
     settings: PPOSettings,
     score_mean: float,
     score_sd: float,
+    kl_coef: float,
 ) -> Rollout:
     """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated."""
     tokens = generate(roles.policy, roles.tokenizer, encoded, settings)
     scores = roles.score(prompts, tokens)
-    normalized = (scores - score_mean) / score_sd
+    finished = ended(tokens, [*roles.stops])
+    normalized = maximised(scores, finished, score_mean, score_sd, settings.missing_eos, settings.score_clip)
     order = torch.randperm(len(tokens))
     logprobs, ref_logprobs, entropy, values = _per_token(roles, tokens, order, settings)
     mask = tokens.response_mask
-    rewards = shaped_rewards(normalized, logprobs, ref_logprobs, mask, settings.kl_coef)
+    rewards = shaped_rewards(normalized, logprobs, ref_logprobs, mask, kl_coef)
     advantages, returns = gae(rewards, values, mask, settings.gamma, settings.lam)
     return Rollout(
         tokens=tokens, scores=scores, normalized=normalized, logprobs=logprobs, ref_logprobs=ref_logprobs, entropy=entropy,

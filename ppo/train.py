@@ -24,11 +24,14 @@ from alignment.run import output_directory
 from alignment.run_record import write_result
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
-from alignment.seeds import RANK_STRIDE, seed_everything
+from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker
 from alignment.training_state import load_values
 from ppo.config import PPOSettings
+from ppo.cursor import prompt_rows
+from ppo.kl_controller import adapted_kl_coef
 from ppo.loss import kl_estimates
+from ppo.ptx import PtxData, read_ptx
 from ppo.rollout import (
     Roles,
     Rollout,
@@ -41,11 +44,13 @@ from ppo.rollout import (
     score_with_model,
 )
 from ppo.samples import before_and_after
+from ppo.scores import ended
+from ppo.selection import SCORE, Selection, read_selection, worth
 from ppo.state import PPOState
 from ppo.update import new_optimizer, update
 from ppo.value import value_model_from_policy, value_model_from_scorer
 
-READS = ("prompts",)  # settings whose files may not change while a run is stopped
+READS = ("prompts", "ptx_data", "selection_prompts")  # settings whose files may not change while a run is stopped
 NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
 
 
@@ -60,11 +65,14 @@ class Inputs:
     scorer: Scorer | None
     score: Score
     gold: Score | None
+    stops: tuple[int, ...]
+    ptx: PtxData | None = None
+    selection: Selection | None = None
 
-    def scores(self, rows: list[int], settings: PPOSettings) -> torch.Tensor:
-        """The reference's scores: one response to each of these prompts."""
+    def answers(self, rows: list[int], settings: PPOSettings) -> tuple[torch.Tensor, torch.Tensor]:
+        """(scores, whether an EOS ended it) of the reference's responses, one to each of these prompts."""
         tokens = generate(self.policy, self.tokenizer, [self.encoded[row] for row in rows], settings)
-        return self.score([self.prompts[row] for row in rows], tokens)
+        return self.score([self.prompts[row] for row in rows], tokens), ended(tokens, [*self.stops])
 
 
 def read_inputs(settings: PPOSettings) -> Inputs:
@@ -91,7 +99,8 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         assert judge is not None
         score = score_with_function(judge, tokenizer, stops)
     gold_score = score_with_function(gold, tokenizer, stops) if gold else None
-    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score)
+    ptx, selection = read_ptx(settings, policy, tokenizer), read_selection(settings, policy, tokenizer)
+    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score, tuple(stops), ptx, selection)
 
 
 class Trainer:
@@ -120,18 +129,26 @@ class Trainer:
         else:
             learner, reference_model, reference = policy, frozen_copy(policy), always()
             policy.requires_grad_(True)
-        self.roles = Roles(learner, tokenizer, reference_model, reference, value_model, inputs.score, inputs.gold)
+        self.roles = Roles(
+            learner, tokenizer, reference_model, reference, value_model, inputs.score, inputs.gold, inputs.stops
+        )
         self.state = PPOState(
-            policy=learner, value_model=value_model, score_mean=mean, score_sd=sd,
+            policy=learner, value_model=value_model, score_mean=mean, score_sd=sd, kl_coef=settings.kl_coef,
             policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
         )  # fmt: skip
+        if settings.ema:
+            self.state.start_average()
 
     def _normalization(self) -> tuple[float, float]:
         """Mean and sd of the reference's scores, on prompts drawn for this alone; (0, 1) when it is switched off."""
         rows = normalization_rows(len(self.inputs.prompts), self.settings)
         if not rows:
             return 0.0, 1.0
-        values = torch.cat([self.inputs.scores(some, self.settings) for some in rows]).double()
+        scores, finished = map(
+            torch.cat, zip(*(self.inputs.answers(some, self.settings) for some in rows), strict=True)
+        )
+        require_endings(finished, self.settings)
+        values = scores.double()
         mean, sd = float(values.mean()), float(values.std(correction=0))
         if not math.isfinite(sd) or sd < 1e-6:
             raise UserError(
@@ -150,7 +167,17 @@ class Trainer:
     def rollout_of(self, rows: list[int]) -> Rollout:
         """These prompts, answered by the policy as it is."""
         prompts, encoded = [self.inputs.prompts[row] for row in rows], [self.inputs.encoded[row] for row in rows]
-        return make_rollout(self.roles, prompts, encoded, self.settings, self.state.score_mean, self.state.score_sd)
+        state = self.state
+        return make_rollout(
+            self.roles, prompts, encoded, self.settings, state.score_mean, state.score_sd, state.kl_coef
+        )
+
+    def selection_score(self) -> dict[str, float]:
+        """The held-out reward model's score of the policy that would be kept; nothing where there is none."""
+        if self.inputs.selection is None:
+            return {}
+        with self.state.as_kept():
+            return {SCORE: self.inputs.selection.measure(self.roles.policy, self.roles.tokenizer, self.settings)}
 
     def update(self, rollout: Rollout) -> dict[str, float]:
         """One update, at the rate that the schedule and the steering ask for."""
@@ -159,11 +186,14 @@ class Trainer:
         for optimizer, scale in ((state.policy_optimizer, state.lr_scale), (state.value_optimizer, 1.0)):
             for group in optimizer.param_groups:
                 group["lr"] = annealed * scale
-        metrics = update(state, rollout, settings) | {"optim/lr": annealed * state.lr_scale}
+        metrics = update(state, rollout, settings, self.inputs.ptx) | {"optim/lr": annealed * state.lr_scale}
         if not all(math.isfinite(metrics[name]) for name in ("optim/grad_norm", "value/loss")):
             raise UserError(f"--lr {self.lr:.3g}: training diverged at step {state.step}; give a lower one")
         if settings.lr is None and settings.approx_kl_target:
             state.lr_scale = steered(state.lr_scale, metrics["policy/approx_kl"], settings.approx_kl_target)
+        if settings.kl_target is not None:
+            kl, responses = float(rollout.kl.mean()), len(rollout.tokens)
+            state.kl_coef = adapted_kl_coef(state.kl_coef, kl, responses, settings.kl_target, settings.kl_horizon)
         return metrics
 
 
@@ -206,7 +236,8 @@ def train(trainer: Trainer, checkpoints: Checkpoints, log: Log) -> str:
             if not metrics["objective/kl"] <= settings.kl_max:
                 log(metrics, state.step)
                 return f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
-            if not state.best or metrics["objective/rlhf_reward"] > state.best["objective/rlhf_reward"]:
+            metrics |= trainer.selection_score()
+            if not state.best or worth(metrics, settings) > worth(state.best, settings):
                 state.keep_best(_objective(metrics))
             if state.step == settings.steps:
                 log(metrics, state.step)
@@ -231,9 +262,9 @@ def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[st
         **({} if rollout.gold is None else {"objective/gold": float(rollout.gold.mean())}),
         "objective/kl": float(kl.mean()),
         "objective/kl_k3": float(k3.sum(1).mean()),
-        "objective/kl_coef": settings.kl_coef,
+        "objective/kl_coef": state.kl_coef,
         "objective/entropy": float(masked_mean(rollout.entropy, mask)),
-        "objective/rlhf_reward": float((rollout.normalized - settings.kl_coef * kl).mean()),
+        "objective/rlhf_reward": float((rollout.normalized - state.kl_coef * kl).mean()),
         "value/explained_variance": float(1.0 - unexplained / variance) if variance > 0 else 0.0,
         "rollout/response_tokens": float(lengths.mean()),
         "rollout/eos_fraction": float((lengths < settings.max_new_tokens).double().mean()),
@@ -251,21 +282,21 @@ def steered(scale: float, approx_kl: float, target: float) -> float:
     return scale
 
 
+def require_endings(finished: torch.Tensor, settings: PPOSettings) -> None:
+    """UserError where --missing-eos would punish most of what the reference says: the score would tell little apart."""
+    share = float(finished.double().mean())
+    if settings.missing_eos == "penalty" and share < 0.5:
+        raise UserError(
+            f"--missing-eos is penalty, but only {share:.0%} of the reference's responses end within --max-new-tokens "
+            f"{settings.max_new_tokens}; it must be at least half: raise --max-new-tokens, or use none"
+        )
+
+
 def normalization_rows(count: int, settings: PPOSettings) -> list[list[int]]:
     """Which of `count` prompts the reference answers to normalise scores, in batches; none when it is switched off."""
     if not settings.normalize_scores:
         return []
     return _chunks(torch.randperm(count)[:NORMALIZATION_RESPONSES].tolist(), settings.batch_size)
-
-
-def prompt_rows(taken: int, size: int, count: int, seed: int) -> list[int]:
-    """The next `size` of `count` prompts after `taken` were used: all once in a random order, then all again in another."""
-    rows: list[int] = []
-    while len(rows) < size:
-        cycle, offset = divmod(taken + len(rows), count)
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed + RANK_STRIDE * (cycle + 1)))
-        rows += order[offset : offset + size - len(rows)].tolist()
-    return rows
 
 
 def _objective(metrics: dict[str, float]) -> dict[str, float]:

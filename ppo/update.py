@@ -14,13 +14,14 @@ from alignment.masked import masked_sum
 from alignment.models import trainable
 from ppo.config import PPOSettings
 from ppo.loss import policy_loss, value_loss
+from ppo.ptx import PtxData, accumulate_ptx, ptx_batch_size
 from ppo.rollout import Rollout, micro_batches
 from ppo.state import PPOState
 
 EPOCH_STOP = 4.0  # an epoch ends when a minibatch's approx_kl passes this many times its target
 
 
-def update(state: PPOState, rollout: Rollout, settings: PPOSettings) -> dict[str, float]:
+def update(state: PPOState, rollout: Rollout, settings: PPOSettings, ptx: PtxData | None = None) -> dict[str, float]:
     """PPO's inner loop. Fresh permutation every epoch; loss = Σ over tokens ÷ the minibatch's token count."""
     sums: dict[str, float] = defaultdict(float)
     for epoch in range(settings.ppo_epochs):
@@ -33,10 +34,15 @@ def update(state: PPOState, rollout: Rollout, settings: PPOSettings) -> dict[str
             for micro in micro_batches(minibatch, rollout.tokens, settings):
                 _accumulate_policy(state, rollout, micro, count, settings, sums)
                 _accumulate_value(state, rollout, micro, count, settings, sums)
+            if ptx:
+                sums["ptx_loss"] += accumulate_ptx(state.policy, ptx, state.ptx_taken, settings)
+                state.ptx_taken += ptx_batch_size(settings)
             sums["grad_norm"] += float(clip_grad_norm_(trainable(state.policy), settings.max_grad_norm))
             clip_grad_norm_(trainable(state.value_model), settings.max_grad_norm)
             state.policy_optimizer.step()
             state.value_optimizer.step()
+            if settings.ema:
+                state.move_average(settings.ema)
             if not sums["minibatches"]:
                 sums["first_ratio_error"] = sums["ratio_error"]
             sums["minibatches"] += 1
@@ -96,6 +102,7 @@ def _metrics(sums: dict[str, float]) -> dict[str, float]:
         "policy/clip_fraction": sums["clipped"] / tokens,
         "policy/ratio_max": sums["ratio_max"],
         "policy/first_ratio_error": sums["first_ratio_error"],
+        **({"policy/ptx_loss": sums["ptx_loss"] / minibatches} if "ptx_loss" in sums else {}),
         "value/loss": sums["value_loss"] / tokens,
         "value/clip_fraction": sums["value_clipped"] / tokens,
         "optim/grad_norm": sums["grad_norm"] / minibatches,

@@ -17,6 +17,7 @@ DOORS = [
 
 SCORER_DOORS = [
     ("ppo", "--reward none --reward-model", ""),
+    ("ppo", "--selection-prompts prompts.jsonl --selection-reward-model", ""),
     ("eval", "--judge", "reward-model:"),
     ("eval", "--reward-model", ""),
 ]

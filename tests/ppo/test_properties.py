@@ -23,7 +23,8 @@ from alignment.logprobs import response_logprobs
 from alignment.models import add_lora, load_policy, save_model
 from alignment.sampling import first_stop_mask, generate
 from ppo.config import PPOSettings
-from ppo.train import Trainer, measure, prompt_rows
+from ppo.cursor import prompt_rows
+from ppo.train import Trainer, measure
 from ppo.value import value_model_from_scorer
 from reward_model.model import new_scorer
 

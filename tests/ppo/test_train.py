@@ -23,6 +23,7 @@ from alignment.models import load_policy
 from ppo import train
 from ppo.config import COMMAND, PPOSettings
 from ppo.train import run, steered
+from reward_model.model import new_scorer, save
 
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
 
@@ -135,11 +136,28 @@ def test_ppo_raises_the_reward(inputs, tmp_path):
 
 
 def test_every_logged_metric_is_registered(inputs, tmp_path):
-    run(settings(inputs, tmp_path / "out", gold=f"{__file__}:reward"))
+    prompts = inputs["prompts"]
+    save(new_scorer(inputs["policy"], None), tmp_path / "scorer")
+    options = {"selection_reward_model": str(tmp_path / "scorer"), "selection_prompts": prompts}
+    run(
+        settings(
+            inputs,
+            tmp_path / "out",
+            gold=f"{__file__}:reward",
+            ptx_data=prompts_as_texts(tmp_path),
+            ptx_coef=1.0,
+            **options,
+        )
+    )
     first = json.loads((tmp_path / "out" / "history.jsonl").read_text().splitlines()[0])
     families = {name.split("/")[0] for name in first if "/" in name}
     registered = {name for name in METRICS if name.split("/")[0] in families}
     assert {name for name in first if "/" in name} == registered
+
+
+def prompts_as_texts(folder: Path) -> str:
+    (folder / "texts.jsonl").write_text("".join(json.dumps({"text": prompt}) + "\n" for prompt in PROMPTS))
+    return str(folder / "texts.jsonl")
 
 
 def untimed(folder: Path) -> list[dict]:
