@@ -18,6 +18,7 @@ COMMANDS = {
     "rank": "alignment.rank:COMMAND",
     "reward": "reward_model.config:COMMAND",
     "ppo": "ppo.config:COMMAND",
+    "doctor": "ppo.doctor:COMMAND",
     "eval": "alignment.evaluate:COMMAND",
     "report": "alignment.report.config:REPORT",
     "compare": "alignment.report.config:COMPARE",

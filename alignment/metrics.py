@@ -31,6 +31,8 @@ METRICS = {
     metric.name: metric
     for metric in [
         Metric("objective/score", "score", "mean over responses of the reward, as the reward gives it", "up", "reward"),
+        Metric("objective/score_sd", "score", "sd over responses of the reward", "watch", "sd of the reward"),
+        Metric("objective/gold_sd", "score", "sd over responses of --gold", "watch", "sd of gold"),
         Metric(
             "objective/gold",
             "score",
@@ -93,12 +95,58 @@ METRICS = {
             "value clip fraction",
         ),
         Metric("value/explained_variance", "–", "1 − Var(returns − values) / Var(returns)", "up"),
+        Metric(
+            "rollout/reward_error",
+            "score",
+            "largest |Σ_t r_t − (score − kl_coef · kl)| over responses; 0 where the score lies on the response",
+            "down",
+        ),
+        Metric(
+            "rollout/pad_error",
+            "nats",
+            "largest change of a log-prob when the shortest response is computed alone, without padding",
+            "down",
+        ),
         Metric("rollout/response_tokens", "tokens", "mean length of a response", "watch", "response length"),
         Metric(
             "rollout/eos_fraction", "share", "share of responses that ended before the limit", "watch", "ended by EOS"
         ),
         Metric("optim/lr", "–", "learning rate of the policy", "watch", "learning rate"),
         Metric("optim/grad_norm", "–", "mean norm of the policy's gradient before clipping", "watch", "gradient norm"),
+        Metric("optim/tokens", "tokens", "response tokens that the update learned from, all epochs", "watch"),
+        Metric(
+            "time/rollout_tokens_per_second",
+            "tokens/s",
+            "response tokens ÷ rollout seconds",
+            "up",
+            "tokens/s of rollout",
+        ),
+        Metric(
+            "time/update_tokens_per_second",
+            "tokens/s",
+            "response tokens learned from, all epochs ÷ update seconds",
+            "up",
+            "tokens/s of update",
+        ),
+        Metric("time/generate_share", "share", "sampling ÷ the step's time", "watch", "time in sampling"),
+        Metric("time/score_share", "share", "reward and gold ÷ the step's time", "watch", "time in scoring"),
+        Metric("time/logprobs_share", "share", "log-probs and values ÷ the step's time", "watch", "time in log-probs"),
+        Metric(
+            "time/selection_share",
+            "share",
+            "held-out reward model and its responses ÷ the step's time",
+            "watch",
+            "time in selection",
+        ),
+        Metric("time/update_share", "share", "the update ÷ the step's time", "watch", "time in updates"),
+        Metric(
+            "time/checkpoint_share",
+            "share",
+            "the checkpoint of the step before ÷ the step's time",
+            "watch",
+            "time in checkpoints",
+        ),
+        Metric("time/other_share", "share", "all else ÷ the step's time", "watch", "time in all else"),
         Metric("time/rollout_seconds", "s", "generating, scoring, log-probs and values", "down", "rollout"),
         Metric("time/update_seconds", "s", "the update", "down", "update"),
         Metric(

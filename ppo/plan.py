@@ -17,7 +17,8 @@ from alignment.run import require_free
 from alignment.tracking import require_installed
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
-from ppo.train import READS, Inputs, Trainer, normalization_rows, read_inputs
+from ppo.inputs import READS, Inputs, normalization_rows, read_inputs
+from ppo.train import Trainer
 
 
 def plan(settings: PPOSettings) -> Plan:

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from alignment.chat import Tokens, decode_response
+from alignment.chat import Tokens, collate, decode_response
+from alignment.clock import Clock
 from alignment.functions import Judge, require_finite
 from alignment.logprobs import response_logprobs
 from alignment.records import PromptRecord, Response
@@ -33,7 +34,7 @@ class Rollout:
     """B responses and all that an update needs to know of them.
 
     scores (B,) as the reward gives them; normalized (B,) what is maximised; logprobs, ref_logprobs, values, entropy,
-    advantages (whitened), returns (B,T), 0 where `tokens.response_mask` is False.
+    advantages (whitened), returns, rewards (B,T), 0 where `tokens.response_mask` is False.
     gold (B,): a second score that is measured and never used, None where there is none.
     order (B,): the first epoch's order. Its micro-batches are those that the log-probs were computed in, so that the
     update's first pass repeats the very same arithmetic: ratio = 1 to the last bit."""
@@ -47,6 +48,7 @@ class Rollout:
     values: torch.Tensor
     advantages: torch.Tensor
     returns: torch.Tensor
+    rewards: torch.Tensor
     order: torch.Tensor
     gold: torch.Tensor | None = None
 
@@ -86,21 +88,25 @@ def make_rollout(
     score_mean: float,
     score_sd: float,
     kl_coef: float,
+    clock: Clock,
 ) -> Rollout:
     """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated."""
-    tokens = generate(roles.policy, roles.tokenizer, encoded, settings)
-    scores = roles.score(prompts, tokens)
+    with clock.part("generate"):
+        tokens = generate(roles.policy, roles.tokenizer, encoded, settings)
+    with clock.part("score"):
+        scores, gold = roles.score(prompts, tokens), roles.gold_scores(prompts, tokens)
     finished = ended(tokens, [*roles.stops])
     normalized = maximised(scores, finished, score_mean, score_sd, settings.missing_eos, settings.score_clip)
     order = torch.randperm(len(tokens))
-    logprobs, ref_logprobs, entropy, values = _per_token(roles, tokens, order, settings)
+    with clock.part("logprobs"):
+        logprobs, ref_logprobs, entropy, values = _per_token(roles, tokens, order, settings)
     mask = tokens.response_mask
     rewards = shaped_rewards(normalized, logprobs, ref_logprobs, mask, kl_coef)
     advantages, returns = gae(rewards, values, mask, settings.gamma, settings.lam)
     return Rollout(
         tokens=tokens, scores=scores, normalized=normalized, logprobs=logprobs, ref_logprobs=ref_logprobs, entropy=entropy,
-        values=values, advantages=whitened(advantages, mask), returns=returns, order=order,
-        gold=roles.gold_scores(prompts, tokens),
+        values=values, advantages=whitened(advantages, mask), returns=returns, rewards=rewards,
+        order=order, gold=gold,
     )  # fmt: skip
 
 
@@ -129,6 +135,24 @@ def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PPOS
     return tuple(results)
 
 
+@torch.no_grad()
+def pad_error(roles: Roles, rollout: Rollout, settings: PPOSettings) -> float:
+    """max |log π alone − log π in the batch| over the response with the most padding before it, nats: it changes nothing."""
+    tokens = rollout.tokens
+    lengths = tokens.attention_mask[:, : tokens.prompt_length].sum(1)
+    micros = [
+        some for part in rollout.order.split(settings.minibatch_size) for some in micro_batches(part, tokens, settings)
+    ]
+    row = max(
+        (int(micro[lengths[micro].argmin()]) for micro in micros),
+        key=lambda row: max(int(lengths[micro].max() - lengths[row]) for micro in micros if row in micro),
+    )
+    prompt, response = tokens.rows()[row]
+    alone = collate([prompt], [response], 0).to(tokens.input_ids.device)
+    logprobs, _ = response_logprobs(roles.policy, alone, settings.temperature)
+    return float((logprobs[0] - rollout.logprobs[row, : len(response)]).abs().max())
+
+
 def micro_batches(minibatch: torch.Tensor, tokens: Tokens, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
     """The rows of a minibatch, in runs that are computed at once: of like length, so that little padding is computed."""
     size = settings.microbatch_size or max(settings.minibatch_size // MICRO_BATCHES, 1)
@@ -144,9 +168,11 @@ def always() -> Callable[[], AbstractContextManager[Any]]:
     return contextlib.nullcontext
 
 
-def score_with_model(scorer: Scorer, tokenizer: Any, stops: list[int], batch_size: int) -> Score:
+def score_with_model(
+    scorer: Scorer, tokenizer: Any, stops: list[int], batch_size: int, setting: str = "--reward-model"
+) -> Score:
     """Scores by a reward model: on the policy's own tokens where the reward model reads the same ones, else on text."""
-    name = f"--reward-model {scorer.model.name_or_path}"
+    name = f"{setting} {scorer.model.name_or_path}"
     if same_tokens(tokenizer, scorer.tokenizer):
 
         @torch.no_grad()

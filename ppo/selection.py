@@ -47,7 +47,9 @@ def read_selection(settings: PPOSettings, policy: Any, tokenizer: Any) -> Select
     check_lengths(encoded, policy, settings.max_new_tokens, f"--selection-prompts {settings.selection_prompts}")
     rule = settings.ensemble_rule, settings.ensemble_lambda
     scorer = load_scorer(settings.selection_reward_model, "--selection-reward-model", settings.dtype, *rule)
-    score = score_with_model(scorer, tokenizer, stop_ids(tokenizer, policy), settings.batch_size)
+    score = score_with_model(
+        scorer, tokenizer, stop_ids(tokenizer, policy), settings.batch_size, "--selection-reward-model"
+    )
     return Selection(prompts, encoded, score)
 
 

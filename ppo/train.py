@@ -3,104 +3,42 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
-from alignment.chat import encode_prompt, stop_ids
 from alignment.checkpoint import Checkpoints, sync
+from alignment.clock import Clock
 from alignment.errors import UserError
-from alignment.functions import load_function
 from alignment.history import both, history
 from alignment.learning_rates import learning_rate
-from alignment.masked import masked_mean, masked_variance
-from alignment.models import add_lora, frozen_copy, load_policy, parameter_count, save_model
+from alignment.models import add_lora, frozen_copy, parameter_count, save_model
 from alignment.progress import progress
-from alignment.records import PromptRecord, read_prompts, write_jsonl
+from alignment.records import write_jsonl
 from alignment.run import output_directory
 from alignment.run_record import write_result
-from alignment.sampling import check_lengths, generate
-from alignment.scorer import Scorer, load_judge, load_scorer
-from alignment.seeds import seed_everything
 from alignment.tracking import Log, tracker
 from alignment.training_state import load_values
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
+from ppo.faults import About, faults
+from ppo.inputs import READS, Inputs, normalization_rows, read_inputs, require_endings
 from ppo.kl_controller import adapted_kl_coef
-from ppo.loss import kl_estimates
-from ppo.ptx import PtxData, read_ptx
-from ppo.rollout import (
-    Roles,
-    Rollout,
-    Score,
-    adapter_off,
-    always,
-    make_rollout,
-    same_tokens,
-    score_with_function,
-    score_with_model,
-)
+from ppo.measure import measure
+from ppo.rollout import Roles, Rollout, adapter_off, always, make_rollout, pad_error, same_tokens
 from ppo.samples import before_and_after
-from ppo.scores import ended
-from ppo.selection import SCORE, Selection, read_selection, worth
+from ppo.selection import SCORE, worth
 from ppo.state import PPOState
 from ppo.update import new_optimizer, update
 from ppo.value import value_model_from_policy, value_model_from_scorer
 
-READS = ("prompts", "ptx_data", "selection_prompts")  # settings whose files may not change while a run is stopped
-NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """All that a run reads. encoded: the token ids of each prompt. scorer: None where the reward is a function."""
-
-    prompts: list[PromptRecord]
-    encoded: list[list[int]]
-    policy: Any
-    tokenizer: Any
-    scorer: Scorer | None
-    score: Score
-    gold: Score | None
-    stops: tuple[int, ...]
-    ptx: PtxData | None = None
-    selection: Selection | None = None
-
-    def answers(self, rows: list[int], settings: PPOSettings) -> tuple[torch.Tensor, torch.Tensor]:
-        """(scores, whether an EOS ended it) of the reference's responses, one to each of these prompts."""
-        tokens = generate(self.policy, self.tokenizer, [self.encoded[row] for row in rows], settings)
-        return self.score([self.prompts[row] for row in rows], tokens), ended(tokens, [*self.stops])
-
-
-def read_inputs(settings: PPOSettings) -> Inputs:
-    """Reads, loads, tokenizes and checks, before anything slow; seeds the run."""
-    if (settings.reward_model is None) == (settings.reward is None):
-        given = "both" if settings.reward else "none of them"
-        raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
-    prompts = read_prompts(settings.prompts)
-    judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
-    rule, gold = (settings.ensemble_rule, settings.ensemble_lambda), None
-    if settings.gold:
-        gold = load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size, *rule)
-    seed_everything(settings.seed, settings.threads)
-    policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
-    scorer = None
-    if settings.reward_model:
-        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule)
-    encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
-    check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
-    stops = stop_ids(tokenizer, policy)
-    if scorer:
-        score = score_with_model(scorer, tokenizer, stops, settings.batch_size)
-    else:
-        assert judge is not None
-        score = score_with_function(judge, tokenizer, stops)
-    gold_score = score_with_function(gold, tokenizer, stops) if gold else None
-    ptx, selection = read_ptx(settings, policy, tokenizer), read_selection(settings, policy, tokenizer)
-    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score, tuple(stops), ptx, selection)
+PARTS = ("generate", "score", "logprobs", "selection", "update", "checkpoint")
+"""What a step's time is shared among; the checkpoint is that of the step before."""
 
 
 class Trainer:
@@ -112,6 +50,7 @@ class Trainer:
         self.inputs = inputs or read_inputs(settings)
         self.lr = settings.lr or learning_rate("ppo", parameter_count(self.inputs.policy), settings.lora_rank > 0)
         saved = load_values(checkpoint) if checkpoint else None
+        self.clock = Clock()
         self._take_roles(*((saved["score_mean"], saved["score_sd"]) if saved else self._normalization()))
         if checkpoint:
             self.state.load(checkpoint)
@@ -169,8 +108,41 @@ class Trainer:
         prompts, encoded = [self.inputs.prompts[row] for row in rows], [self.inputs.encoded[row] for row in rows]
         state = self.state
         return make_rollout(
-            self.roles, prompts, encoded, self.settings, state.score_mean, state.score_sd, state.kl_coef
+            self.roles, prompts, encoded, self.settings, state.score_mean, state.score_sd, state.kl_coef, self.clock
         )
+
+    def measured(self) -> tuple[Rollout, dict[str, float]]:
+        """The next rollout and what it says of the policy, with the time that it took."""
+        begun = time.perf_counter()
+        rollout = self.rollout()
+        metrics = measure(rollout, self.state, self.settings)
+        metrics["rollout/pad_error"] = pad_error(self.roles, rollout, self.settings)
+        seconds = time.perf_counter() - begun
+        tokens = int(rollout.tokens.response_mask.sum())
+        return rollout, metrics | {
+            "time/rollout_seconds": seconds,
+            "time/rollout_tokens_per_second": tokens / seconds,
+        }
+
+    def kept_if_best(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Keeps the policy where it is the best so far. Returns what it was chosen by besides the rollout."""
+        with self.clock.part("selection"):
+            chosen = self.selection_score()
+        metrics = metrics | chosen
+        if not self.state.best or worth(metrics, self.settings) > worth(self.state.best, self.settings):
+            self.state.keep_best(_objective(metrics))
+        return chosen
+
+    def timed_update(self, rollout: Rollout) -> dict[str, float]:
+        """An update, with the time that it took."""
+        begun = time.perf_counter()
+        with self.clock.part("update"):
+            metrics = self.update(rollout)
+        seconds = time.perf_counter() - begun
+        return metrics | {
+            "time/update_seconds": seconds,
+            "time/update_tokens_per_second": metrics["optim/tokens"] / seconds,
+        }
 
     def selection_score(self) -> dict[str, float]:
         """The held-out reward model's score of the policy that would be kept; nothing where there is none."""
@@ -228,47 +200,52 @@ def run(settings: PPOSettings) -> dict[str, Any]:
 def train(trainer: Trainer, checkpoints: Checkpoints, log: Log) -> str:
     """Steps until the last one or until KL passes --kl-max. Returns why it stopped."""
     settings, state, log = trainer.settings, trainer.state, checkpoints.logged(log)
+    warn = warnings(settings, checkpoints.lines)
     with progress(settings.steps, "ppo", "step", done=state.step) as bar:
         while True:
-            begun = time.perf_counter()
-            rollout = trainer.rollout()
-            metrics = measure(rollout, state, settings) | {"time/rollout_seconds": time.perf_counter() - begun}
+            rollout, metrics = trainer.measured()
+            stopped = "steps done" if state.step == settings.steps else ""
             if not metrics["objective/kl"] <= settings.kl_max:
-                log(metrics, state.step)
-                return f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
-            metrics |= trainer.selection_score()
-            if not state.best or worth(metrics, settings) > worth(state.best, settings):
-                state.keep_best(_objective(metrics))
-            if state.step == settings.steps:
-                log(metrics, state.step)
-                return "steps done"
-            begun, state.step = time.perf_counter(), state.step + 1
-            metrics |= trainer.update(rollout) | {"time/update_seconds": time.perf_counter() - begun}
-            bar.update()
-            bar.set_postfix_str(f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f}")
-            log(metrics, state.step - 1)
+                stopped = f"objective/kl {metrics['objective/kl']:.3g} passed --kl-max {settings.kl_max:g}"
+            else:
+                metrics |= trainer.kept_if_best(metrics)
+            warn(metrics)
+            if not stopped:
+                state.step += 1
+                metrics |= trainer.timed_update(rollout)
+                bar.update()
+                bar.set_postfix_str(_line(metrics))
+            number = len(checkpoints.lines)
+            log(metrics | trainer.clock.shares(PARTS), number)
+            if stopped:
+                return stopped
+            trainer.clock.restart()
             if checkpoints.due(state.step):
-                checkpoints.save(state.step, state.parts(), state.counters())
+                with trainer.clock.part("checkpoint"):
+                    checkpoints.save(state.step, state.parts(), state.counters())
 
 
-def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[str, float]:
-    """What a rollout says of the policy that made it, before it is updated."""
-    mask, kl = rollout.tokens.response_mask, rollout.kl
-    k3 = kl_estimates(rollout.logprobs - rollout.ref_logprobs)[2].masked_fill(~mask, 0.0)
-    lengths = mask.sum(1).double()
-    unexplained, variance = (masked_variance(x, mask) for x in (rollout.returns - rollout.values, rollout.returns))
-    return {
-        "objective/score": float(rollout.scores.mean()),
-        **({} if rollout.gold is None else {"objective/gold": float(rollout.gold.mean())}),
-        "objective/kl": float(kl.mean()),
-        "objective/kl_k3": float(k3.sum(1).mean()),
-        "objective/kl_coef": state.kl_coef,
-        "objective/entropy": float(masked_mean(rollout.entropy, mask)),
-        "objective/rlhf_reward": float((rollout.normalized - state.kl_coef * kl).mean()),
-        "value/explained_variance": float(1.0 - unexplained / variance) if variance > 0 else 0.0,
-        "rollout/response_tokens": float(lengths.mean()),
-        "rollout/eos_fraction": float((lengths < settings.max_new_tokens).double().mean()),
-    }
+def warnings(settings: PPOSettings, lines: list[tuple[dict[str, float], int]]) -> Callable[[dict[str, float]], None]:
+    """A function to call on each rollout's metrics: says each fault of `ppo/faults.py` once, on stderr, when it first shows
+    in them or in what was logged before."""
+    about, said = About(settings.batch_size, settings.kl_max, settings.dtype), set[str]()
+
+    def warn(metrics: dict[str, float]) -> None:
+        rows = [{**values, "step": step} for values, step in [*lines, (metrics, len(lines))]]
+        for found in faults(rows, about):
+            if found.name not in said:
+                said.add(found.name)
+                tqdm.write(f"warning: {found}", file=sys.stderr)
+
+    return warn
+
+
+def _line(metrics: dict[str, float]) -> str:
+    """What the progress line shows."""
+    return (
+        f"score {metrics['objective/score']:.2f} kl {metrics['objective/kl']:.1f} "
+        f"tok/s {metrics['time/rollout_tokens_per_second']:.0f} rollout {metrics['time/update_tokens_per_second']:.0f} update"
+    )
 
 
 def steered(scale: float, approx_kl: float, target: float) -> float:
@@ -282,26 +259,5 @@ def steered(scale: float, approx_kl: float, target: float) -> float:
     return scale
 
 
-def require_endings(finished: torch.Tensor, settings: PPOSettings) -> None:
-    """UserError where --missing-eos would punish most of what the reference says: the score would tell little apart."""
-    share = float(finished.double().mean())
-    if settings.missing_eos == "penalty" and share < 0.5:
-        raise UserError(
-            f"--missing-eos is penalty, but only {share:.0%} of the reference's responses end within --max-new-tokens "
-            f"{settings.max_new_tokens}; it must be at least half: raise --max-new-tokens, or use none"
-        )
-
-
-def normalization_rows(count: int, settings: PPOSettings) -> list[list[int]]:
-    """Which of `count` prompts the reference answers to normalise scores, in batches; none when it is switched off."""
-    if not settings.normalize_scores:
-        return []
-    return _chunks(torch.randperm(count)[:NORMALIZATION_RESPONSES].tolist(), settings.batch_size)
-
-
 def _objective(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name.startswith("objective/")}
-
-
-def _chunks(rows: list[int], size: int) -> list[list[int]]:
-    return [rows[start : start + size] for start in range(0, len(rows), size)]

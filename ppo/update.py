@@ -106,6 +106,7 @@ def _metrics(sums: dict[str, float]) -> dict[str, float]:
         "value/loss": sums["value_loss"] / tokens,
         "value/clip_fraction": sums["value_clipped"] / tokens,
         "optim/grad_norm": sums["grad_norm"] / minibatches,
+        "optim/tokens": tokens,
     }
 
 

@@ -30,6 +30,7 @@ GOOD = {
     "data check": "demonstrations.jsonl --output out",
     "import": "foreign.json --output out",
     "export": "demonstrations.jsonl --format alpaca --output out.jsonl",
+    "doctor": "ppo-run",
     "report": "run",
     "compare": "run other-run --output out",
 }
@@ -43,6 +44,8 @@ FILE_OUTPUTS = ("sample", "rank", "import", "export")
 
 def made(command: str) -> tuple[str, ...]:
     """What a run leaves in the folder."""
+    if command == "doctor":
+        return ()
     if command == "report":
         return ("run/report.html",)
     name = "out.jsonl" if command == "export" else "out"

@@ -94,6 +94,10 @@ def make_inputs(folder: Path) -> None:
         if file.name not in (*RESULT_FILES, "history.jsonl"):
             file.unlink()
     shutil.copytree(folder / "run", folder / "other-run")
+    (folder / "ppo-run").mkdir()
+    (folder / "ppo-run" / "run.json").write_text('{"command": "ppo"}')
+    (folder / "ppo-run" / "config.yaml").write_text("batch_size: 8\nkl_max: 9.0\ndtype: float32\n")
+    write(folder / "ppo-run" / "history.jsonl", [{"step": 0, "objective/kl": 0.0}])
 
 
 def write(path: Path, records: list[dict]) -> None:

@@ -10,7 +10,11 @@ from bad_input import conditions
 from bad_input.case import FILE_OUTPUTS, GOOD, Case, Interrupt, made
 from bad_input.records import LINE
 
-FLAG = {command: "--workspace" if command == "demo" else "--output" for command in GOOD if command != "report"}
+FLAG = {
+    command: "--workspace" if command == "demo" else "--output"
+    for command in GOOD
+    if command not in ("report", "doctor")
+}
 NEW = [command for command in FLAG if command not in ("compare", "export")]
 """Commands whose output must be new, and is called `out`."""
 
@@ -76,7 +80,7 @@ COMPLETE = (
     [
         case
         for command in GOOD
-        if command != "demo"  # takes minutes
+        if command not in ("demo", "doctor")  # the one takes minutes, the other leaves nothing
         for case in (
             Case("nothing wrong", command, {}, (), code=0, added=made(command)),
             Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),
@@ -92,6 +96,7 @@ COMPLETE = (
             added=("out",),
         )
     ]
+    + [Case("nothing wrong", "doctor", {}, (), code=0)]
     + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
 )
 """Runs that leave their output."""

@@ -189,6 +189,14 @@ RUNS = [
         Case("a damaged history", command, broken_run("history.jsonl", '{"step": 1}\n{"st'), "run/history.jsonl: cannot be read"),
     )
 ] + [
+    Case("no such run", "doctor bad", {}, "RUN bad: no such directory; give one that `align ppo` wrote"),
+    Case("a folder without a run", "doctor bad", {"bad": None}, "RUN bad: holds no run of `align ppo`"),
+    Case("a run of another stage", "doctor run", {}, "RUN run: holds no run of `align ppo`"),
+    Case("a history without rollouts", "doctor", {"ppo-run/history.jsonl": '{"step": 1}\n'}, "RUN ppo-run: its history.jsonl holds no rollout"),
+    Case("a damaged history", "doctor", {"ppo-run/history.jsonl": '{"st'}, "ppo-run/history.jsonl: cannot be read"),
+    Case("settings of another command", "doctor", {"ppo-run/config.yaml": "seed: 1\n"}, "ppo-run/config.yaml: lacks settings of `align ppo`"),
+    Case("a list as settings", "doctor", {"ppo-run/config.yaml": "- 1\n"}, "ppo-run/config.yaml: lacks settings of `align ppo`"),
+    Case("words for numbers in the history", "doctor", {"ppo-run/history.jsonl": '{"step": 0, "objective/kl": "much"}\n'}, "ppo-run/history.jsonl: its numbers are none"),
     Case("an empty metrics.json", "report", broken_run("metrics.json", "{}"), "run: its files are not as a run leaves them"),
     Case("one run alone", "compare run", {}, "RUNS holds 1 directory; a comparison needs two or more"),
     Case("the same run twice", "compare run run", {}, "RUNS names run twice"),

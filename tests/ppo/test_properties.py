@@ -24,7 +24,8 @@ from alignment.models import add_lora, load_policy, save_model
 from alignment.sampling import first_stop_mask, generate
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
-from ppo.train import Trainer, measure
+from ppo.measure import measure
+from ppo.train import Trainer
 from ppo.value import value_model_from_scorer
 from reward_model.model import new_scorer
 

@@ -268,3 +268,19 @@ def arguments(inputs: dict[str, str], tmp_path: Path, changes: dict[str, str | N
         **changes,
     }
     return [word for name, value in given.items() if value is not None for word in (f"--{name}", value)]
+
+
+def test_tokens_a_second_and_shares_of_time_are_logged(inputs, tmp_path, capsys):
+    run(settings(inputs, tmp_path / "out", approx_kl_target=None))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    for line in lines[:-1]:
+        tokens = round(8 * line["rollout/response_tokens"])
+        assert line["optim/tokens"] == 2 * tokens  # two epochs
+        assert line["time/rollout_tokens_per_second"] * line["time/rollout_seconds"] == pytest.approx(tokens)
+        assert line["time/update_tokens_per_second"] * line["time/update_seconds"] == pytest.approx(2 * tokens)
+    for line in lines:
+        shares = {name: value for name, value in line.items() if name.endswith("_share")}
+        assert sum(shares.values()) == pytest.approx(1.0)
+        assert min(shares.values()) >= 0.0
+        assert shares["time/generate_share"] > 0.0
+    assert "tok/s" in capsys.readouterr().err
