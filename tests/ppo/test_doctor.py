@@ -1,6 +1,9 @@
 """`align doctor` and the warnings of a run: each fault is shown by a run broken on purpose, and by no healthy one.
 
-Mutations seen to fail: MUTATIONS"""
+Mutations seen to fail: every threshold of the table loosened, the noise left out of negative KL, value model and score, one
+side of the length drift, gold not looked at (test_the_table_...), the value model judged early (test_trends_...); a warning at
+every rollout or never, exit code 0 (test_a_run_broken_...), rewards on pads counted as on the response (score on a pad), the
+log-probs alone compared with others (test_a_healthy_run_...)."""
 
 import json
 import math
