@@ -22,6 +22,7 @@ from alignment.command import main
 from alignment.config import parse
 from ppo.config import COMMAND as PPO
 from reward_model.config import COMMAND as REWARD
+from reward_model.making import READS
 
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
 CALLS = ("fsync", "rename", "replace")
@@ -167,7 +168,7 @@ def test_a_torn_checkpoint_is_set_aside_and_never_loaded(copy, lines, tmp_path, 
     else:
         spoil(torn / file)
     settings = _settings(lines["reward"], tmp_path / "out")
-    opened = checkpoint.Checkpoints("reward", settings, reads=("rankings", "eval_rankings"))
+    opened = checkpoint.Checkpoints("reward", settings, READS)
     error = capsys.readouterr().err
     assert opened.start == torn.with_name("step-00000003")
     assert not torn.exists()
