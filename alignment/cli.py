@@ -13,6 +13,7 @@ from alignment.terminal import streams
 COMMANDS = {
     "import": "alignment.formats.importing:COMMAND",
     "export": "alignment.formats.exporting:COMMAND",
+    "data check": "alignment.data_check.command:COMMAND",
     "sft": "sft.config:COMMAND",
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",
@@ -23,7 +24,6 @@ COMMANDS = {
     "report": "alignment.report.config:REPORT",
     "compare": "alignment.report.config:COMPARE",
     "demo": "alignment.pipeline:COMMAND",
-    "data check": "alignment.data_check.command:COMMAND",
 }
 
 
