@@ -55,7 +55,11 @@ def prompt_and_response(prompt: Any, value: Any, name: str) -> tuple[Prompt, str
 
 def _kind_of(row: Row) -> str | None:
     if "chosen" in row and "rejected" in row:
-        return None if _is_transcript(row) or {"conversations", "instruction"} & row.keys() else "rankings"
+        return (
+            None
+            if ("prompt" not in row and _is_transcript(row)) or {"conversations", "instruction"} & row.keys()
+            else "rankings"
+        )
     return "demonstrations" if "prompt" in row and "completion" in row and "label" not in row else None
 
 

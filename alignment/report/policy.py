@@ -35,7 +35,7 @@ def ppo(run: Run, title: str) -> Section:
         title,
         verdict(run),
         [one for one in figures if one],
-        [_table(run)],
+        [_table(run), *_shares(run)],
         _samples(run.lines("samples.jsonl")),
     )
 
@@ -118,7 +118,8 @@ def _figures(run: Run) -> list[Figure | None]:
         curve(run, "policy/clip_fraction", x="rollout"),
         curve(run, "value/explained_variance", x="rollout"),
         curve(run, "optim/lr", x="rollout"),
-        _times(run),
+        _over_parts(run, "Time a step", "_seconds"),
+        _over_parts(run, "Speed", "_tokens_per_second"),
     ]
 
 
@@ -161,10 +162,25 @@ def _over_root_kl(run: Run, name: str) -> tuple[list[float], list[float]]:
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _times(run: Run) -> Figure | None:
-    names = [name for name in METRICS if name.startswith("time/")]
-    lines = [Curve(METRICS[name].label, *run.curve(name)) for name in names]
-    return charts.curves("Time a step", f"time ({METRICS[names[0]].unit})", lines, x="rollout")
+def _over_parts(run: Run, title: str, ending: str) -> Figure | None:
+    """A quantity of rollout and update over each other."""
+    names = [f"time/{part}{ending}" for part in ("rollout", "update")]
+    lines = [Curve(part, *run.curve(name)) for part, name in zip(("rollout", "update"), names)]
+    return charts.curves(title, f"{title.lower()} ({METRICS[names[0]].unit})", lines, x="rollout")
+
+
+def _shares(run: Run) -> list[Table]:
+    """Where the time went, over all steps: Σ share · seconds ÷ Σ seconds; nothing for a run that logged no shares."""
+    lines = [
+        line for line in run.history if line.get("time/update_seconds") and line.get("time/other_share") is not None
+    ]
+    seconds = [line["time/rollout_seconds"] + line["time/update_seconds"] for line in lines]
+    names = [name for name in METRICS if name.endswith("_share") and any(line.get(name) for line in lines)]
+    rows = [
+        [METRICS[name].label, words.percent(sum(line[name] * s for line, s in zip(lines, seconds)) / sum(seconds))]
+        for name in names
+    ]
+    return [Table("Where a step's time goes", ["part", "share"], rows)] if rows else []
 
 
 def _table(run: Run) -> Table:

@@ -153,6 +153,13 @@ def comparable(record, name):
     return record
 
 
+def test_a_prompt_beside_a_pair_makes_it_trls():
+    """Texts of a pair may begin like an HH transcript; HH itself has no field for the prompt."""
+    pair = {"chosen": "\n\nHuman: a", "rejected": "\n\nHuman: b"}
+    assert FORMATS["trl"].kind_of({"prompt": "", **pair}) == "rankings"
+    assert FORMATS["trl"].kind_of(pair) is None
+
+
 @pytest.mark.parametrize(("name", "kind"), CASES)
 @given(data=st.data())
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))

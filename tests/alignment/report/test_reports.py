@@ -131,7 +131,9 @@ def test_what_ppo_tells(whole):
     wanted = ("objective/score", "objective/gold", "objective/kl", "objective/entropy", "rollout/response_tokens")
     wanted += ("policy/clip_fraction", "value/explained_variance", "policy/approx_kl", "optim/lr")
     assert {training.capital(METRICS[name].label) for name in wanted} <= titles
-    assert {"Time a step", "What the distance buys"} <= titles
+    assert {"Time a step", "Speed", "What the distance buys"} <= titles
+    (shares,) = [table for table in section.tables if table.caption == "Where a step's time goes"]
+    assert sum(float(share.split()[0]) for _, share in shares.rows) == pytest.approx(100, abs=0.05 * len(shares.rows))
     samples = run.lines("samples.jsonl")
     (answers,) = section.answers
     for sample, exchange in zip(samples, answers.exchanges, strict=True):
