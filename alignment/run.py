@@ -31,9 +31,9 @@ def output_directory(output: str | Path) -> Iterator[Path]:
     with _claimed(output, "directory") as (final, partial):
         yield partial
         for folder, _, files in os.walk(partial):  # safetensors start readable by their owner only
-            os.chmod(folder, 0o777 & ~_umask())
+            os.chmod(folder, 0o777 & ~umask())
             for file in files:
-                os.chmod(Path(folder) / file, 0o666 & ~_umask())
+                os.chmod(Path(folder) / file, 0o666 & ~umask())
         os.rename(partial, final)
 
 
@@ -186,7 +186,8 @@ def _system_error(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _umask() -> int:
+def umask() -> int:
+    """What new files of this process are not allowed."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

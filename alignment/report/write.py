@@ -10,7 +10,7 @@ from typing import Any
 
 from alignment.errors import UserError
 from alignment.report.document import Page
-from alignment.run import writing
+from alignment.run import umask, writing
 
 REPORT = "report.html"
 GENERATOR = "instruct-loop report"
@@ -60,7 +60,7 @@ def write(target: Path, page: Page, command: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            os.chmod(partial, 0o666 & ~_umask())
+            os.chmod(partial, 0o666 & ~umask())
             os.replace(partial, target)
         except BaseException:
             os.unlink(partial)
@@ -81,9 +81,3 @@ def render(page: Page, command: str) -> str:
 def _unbroken(value: Any) -> Any:
     """No line ends between a number and its %."""
     return value.replace(" %", "\u00a0%") if isinstance(value, str) else value
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
