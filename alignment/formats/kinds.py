@@ -17,7 +17,7 @@ from alignment.records import (
     prompt_text,
 )
 
-NOTES = {"verdicts": "no stage trains on verdicts yet; they are kept as they are"}
+NOTES = {"verdicts": "`align reward --verdicts` trains on verdicts, beside rankings"}
 """What a user must know about a kind."""
 
 

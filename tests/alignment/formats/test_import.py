@@ -266,7 +266,7 @@ def test_fields_that_are_not_used_are_named(capsys, tmp_path):
 
 def test_verdicts_say_that_no_stage_reads_them(capsys, tmp_path):
     metrics, _ = run(capsys, tmp_path, [{"prompt": "p", "completion": "r", "label": True}])
-    assert metrics["note"] == ["no stage trains on verdicts yet; they are kept as they are"]
+    assert metrics["note"] == ["`align reward --verdicts` trains on verdicts, beside rankings"]
 
 
 def test_other_kinds_are_derived(capsys, tmp_path):

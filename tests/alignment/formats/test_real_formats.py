@@ -71,7 +71,7 @@ def test_share_gpt_pairs(real_data, tmp_path):
 def test_kto(real_data, tmp_path):
     rows = json.loads((real_data / "import_formats/kto_en_demo.json").read_text(encoding="utf-8"))
     metrics, out = imported(tmp_path, real_data / "import_formats/kto_en_demo.json")
-    assert any("no stage trains on verdicts yet" in note for note in metrics["note"])
+    assert any("`align reward --verdicts` trains on verdicts" in note for note in metrics["note"])
     records = read_verdicts(out)
     assert Counter(one.verdict for one in records) == {"good": 150, "bad": 150}
     for row, one in zip(rows, records, strict=True):
