@@ -1,4 +1,4 @@
-"""Simulated annotators that the tests and the real-model benchmark share: how positive a story sounds, by VADER."""
+"""Simulated annotators that the tests and the benchmarks share: how positive a story sounds, by VADER and by AFINN."""
 
 from __future__ import annotations
 
@@ -22,3 +22,15 @@ def positive(prompt: str, responses: list[str]) -> list[float]:
 def negative(prompt: str, responses: list[str]) -> list[float]:
     """The negated annotator: what `positive` likes least."""
     return [-score for score in positive(prompt, responses)]
+
+
+@functools.cache
+def _word_list():
+    from afinn import Afinn
+
+    return Afinn()
+
+
+def afinn(prompt: str, responses: list[str]) -> list[float]:
+    """Sum of the words' AFINN valence (−5 … 5) ÷ number of words: a second measure, made by other people than VADER."""
+    return [_word_list().score(text) / max(len(text.split()), 1) for text in responses]
