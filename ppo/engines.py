@@ -30,6 +30,9 @@ class Engine(Protocol):
     def generate(self, prompts: list[list[int]]) -> Drawn:
         """One response to each prompt (token ids). All randomness comes from torch's global generator."""
 
+    def close(self) -> None:
+        """Lets go of what `sync` took. Called once, at the end of the run."""
+
 
 @dataclass(frozen=True)
 class TransformersEngine:
@@ -44,6 +47,9 @@ class TransformersEngine:
 
     def generate(self, prompts: list[list[int]]) -> Drawn:
         return Drawn(generate(self.policy, self.tokenizer, prompts, self.settings))
+
+    def close(self) -> None:
+        """Nothing was taken."""
 
 
 def new_engine(policy: Any, tokenizer: Any, stops: tuple[int, ...], settings: Any, server: Any) -> Engine:

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def run(settings: PPOSettings) -> dict[str, Any]:
         started = time.time()
         checkpoints = Checkpoints("ppo", settings, READS)
         trainer = Trainer(settings, checkpoint=checkpoints.start)
-        with history(directory) as record:
+        with history(directory) as record, closing(trainer.engine):
             stopped = train(trainer, checkpoints, both(tracked, record))
         state, steps = trainer.state, [values for values, _ in checkpoints.lines]
         if settings.save_state:

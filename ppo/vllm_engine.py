@@ -64,6 +64,10 @@ class VLLMEngine:
         where = unwrapped(self.policy).device
         return Drawn(tokens.to(where), logprobs.to(where))
 
+    def close(self) -> None:
+        """Leaves the group that weights are sent in: the next run of this process can have its port."""
+        self.client.close_communicator()
+
     def _answer(self, prompt: list[int], seed: int) -> tuple[list[int], list[float]]:
         """(response ids, log π_sampler of each). Everything that the model's generation config could set is set here."""
         answer = self.client.generate(

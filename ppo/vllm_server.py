@@ -100,7 +100,8 @@ def _require_installed() -> None:
         importlib.import_module("vllm")
     except ImportError as error:
         raise UserError(
-            "--rollout-engine is vllm, which is not installed; run `pip install 'instruct-loop[vllm]'`, or use transformers"
+            f"--rollout-engine is vllm, which cannot be imported ({reason(error)}); run `pip install 'instruct-loop[vllm]'`, or "
+            "use transformers"
         ) from error
 
 

@@ -5,20 +5,23 @@ Mutations seen to fail: MUTATIONS"""
 
 import copy
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
 from models import tiny_model
-from vllm_stand_in.runs import PROMPTS, REWARD, free_port, history, line, stand_in_package, write_prompts
+from vllm_stand_in.runs import REWARD, free_port, history, line, stand_in_package, write_prompts
 from vllm_stand_in.server import StandIn, serving
 
-from alignment.chat import Tokens
 from alignment.checkpoint import folder_of
 from alignment.command import main
 from alignment.errors import UserError
 from alignment.logprobs import response_logprobs
 from ppo.config import COMMAND, PPOSettings
 from ppo.doctor import COMMAND as DOCTOR
+from ppo.loss import importance_weights
+from ppo.measure import measure
 from ppo.train import Trainer
 from ppo.vllm_engine import merged_weights
 
@@ -143,6 +146,33 @@ def test_an_adapter_in_the_policy_is_merged_with_a_random_b(policy, prompts):
     assert not torch.equal(sent[changed], base[changed.replace(".weight", ".base_layer.weight")])
 
 
+@pytest.mark.parametrize("microbatch", [None, 1])
+def test_the_policy_loss_is_weighted_and_nothing_else(policy, prompts, microbatch):
+    """All ratios of the only minibatch are 1: the loss is −Σ w A ÷ N, whatever order its rows are computed in."""
+    with serving(StandIn(policy)) as url:
+        one = {"minibatch_size": 8, "microbatch_size": microbatch, "importance_cap": 1.5}
+        trainer = Trainer(settings(policy, prompts, url, **one))
+        rollout = trainer.rollout()
+    torch.manual_seed(3)
+    sampler = rollout.logprobs + torch.randn_like(rollout.logprobs)
+    weights = importance_weights(rollout.logprobs, sampler, trainer.settings.importance_cap)
+    mask = rollout.tokens.response_mask
+    assert 0 < int((weights == 1.5)[mask].sum()) < int(mask.sum())
+    measured = measure(replace(rollout, sampler_logprobs=sampler, weights=weights), trainer.state, trainer.settings)
+    plain, trainer.state.step = measure(rollout, trainer.state, trainer.settings), 1
+    metrics = trainer.update(replace(rollout, weights=weights))
+    expected = -float((weights * rollout.advantages)[mask].double().sum() / mask.sum())
+    assert metrics["policy/loss"] == pytest.approx(expected, abs=1e-5)
+    assert metrics["policy/first_ratio_error"] == 0.0
+    differences = (rollout.logprobs - sampler)[mask].abs().tolist()
+    assert measured["rollout/mismatch"] == pytest.approx(sum(differences) / len(differences), rel=1e-5)
+    assert measured["rollout/mismatch_max"] == max(differences)
+    ratios = [min(math.exp(value), 1.5) for value in (rollout.logprobs - sampler)[mask].tolist()]
+    assert measured["rollout/importance_weight"] == pytest.approx(sum(ratios) / len(ratios), rel=1e-5)
+    of_the_sampler = {"rollout/mismatch", "rollout/mismatch_max", "rollout/importance_weight"}
+    assert {name for name in plain if plain[name] != measured[name]} == of_the_sampler
+
+
 @pytest.mark.parametrize("more", [[], ["--lora-rank", "4"], ["--temperature", "0.7"]])
 def test_a_run_measures_the_sampler_and_stays_on_policy(policy, prompts, tmp_path, capsys, more):
     with serving(StandIn(policy)) as url:
@@ -200,13 +230,22 @@ def test_a_server_that_dies_ends_the_run_and_another_one_goes_on(policy, prompts
     assert untimed[0] == untimed[1]
 
 
+def test_two_runs_of_one_process_take_the_same_port_in_turn(policy, prompts, tmp_path):
+    server = StandIn(policy)
+    with serving(server) as url:
+        assert main(COMMAND, line(policy, prompts, url, tmp_path / "out", "--steps", "1", "--seeds", "2")) == 0
+    assert server.count("/init_weight_transfer_engine") == 2
+
+
 def test_a_dry_run_draws_but_leaves_the_server_as_it_is(policy, prompts, tmp_path, capsys):
     server = StandIn(policy)
     with serving(server) as url:
         assert main(COMMAND, line(policy, prompts, url, tmp_path / "out", "--dry-run", "--json")) == 0
     printed = capsys.readouterr()
     plan = json.loads(printed.out.splitlines()[-1])
-    assert any(f"rollouts were drawn by the server at {url} with the weights that it has" in note for note in plan["notes"])
+    assert any(
+        f"rollouts were drawn by the server at {url} with the weights that it has" in note for note in plan["notes"]
+    )
     assert server.count("/v1/completions") > 0
     assert {path for path, _ in server.asked} <= {"/health", "/v1/models", "/server_info", "/v1/completions"}
 
@@ -256,10 +295,16 @@ SPOILT = {
     "cut": (cut, "ends after 2 tokens without a stop token"),
     "empty": (empty, "has 0 tokens, not 1 to 6"),
     "too long": (lambda choice: {**choice, "token_ids": choice["token_ids"] * 9}, "tokens, not 1 to 6"),
-    "stop inside": (lambda choice: {**choice, "token_ids": [2, *choice["token_ids"][1:]]}, "goes on after its stop token"),
+    "stop inside": (
+        lambda choice: {**choice, "token_ids": [2, *choice["token_ids"][1:]]},
+        "goes on after its stop token",
+    ),
     "unknown token": (lambda choice: {**choice, "token_ids": [*choice["token_ids"][:-1], 9999]}, "has token 9999"),
     "no log-probs": (unsure, "lacks log-probs of its tokens"),
-    "logprobs of fewer": (lambda choice: {**choice, "logprobs": parts(choice, slice(1))}, "lacks log-probs of its tokens"),
+    "logprobs of fewer": (
+        lambda choice: {**choice, "logprobs": parts(choice, slice(1))},
+        "lacks log-probs of its tokens",
+    ),
 }
 
 
@@ -292,9 +337,10 @@ def test_several_processes_are_refused(policy, prompts, tmp_path, capsys, monkey
     assert "sends the weights from one process" in capsys.readouterr().err
 
 
-def test_prompts_shorter_than_others_are_padded_on_the_left(policy, prompts):
+def test_prompts_are_padded_on_the_left_and_responses_on_the_right(policy, prompts):
     with serving(StandIn(policy)) as url:
         trainer = Trainer(settings(policy, prompts, url))
-        tokens: Tokens = trainer.engine.generate(trainer.inputs.encoded).tokens
+        tokens = trainer.engine.generate(trainer.inputs.encoded).tokens
     assert tokens.prompt_length == max(map(len, trainer.inputs.encoded))
-    assert len(PROMPTS) == len(tokens)
+    lengths = tokens.response_mask.sum(1, keepdim=True)
+    assert torch.equal(tokens.response_mask, torch.arange(tokens.response_mask.shape[1]) < lengths)

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-
 PACKAGES = Path(__file__).parent / "packages"
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
 REWARD = f"{__file__}:letters"

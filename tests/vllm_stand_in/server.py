@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -155,6 +156,10 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.append(self.connection)  # type: ignore[attr-defined]
+
     def do_GET(self) -> None:
         self.reply({})
 
@@ -191,13 +196,16 @@ class Handler(BaseHTTPRequestHandler):
 def serving(stand_in: StandIn) -> Iterator[str]:
     """The address at which it answers, a free port, until the block ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.served = stand_in  # type: ignore[attr-defined]
+    server.daemon_threads = False  # `server_close` waits for them: a daemon could meet the end of the interpreter
+    server.served, server.connections = stand_in, []  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
+        for connection in server.connections:  # type: ignore[attr-defined]
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         server.server_close()
         thread.join()

@@ -17,8 +17,12 @@ class Communicator:
 
     def __init__(self, address: str, port: int, rank: int, world_size: int) -> None:
         assert world_size == 2
-        self.rank, self.group = rank, SimpleNamespace(store=None, socket=None)
-        self.socket = _joined(address, port) if rank else _accepted(address, port)
+        listening = None if rank else socket.create_server((address, port))
+        self.rank, self.group = (
+            rank,
+            SimpleNamespace(store=None, socket=listening),
+        )  # the port stays taken, as vLLM's does
+        self.socket = _accepted(listening) if listening else _joined(address, port)
         self.socket.settimeout(PATIENCE)
 
     def broadcast(self, tensor: torch.Tensor, src: int) -> None:
@@ -40,10 +44,9 @@ def trainer_init(init_info: dict[str, Any]) -> Communicator:
     return Communicator(init_info["master_address"], init_info["master_port"], 0, init_info["world_size"])
 
 
-def _accepted(address: str, port: int) -> socket.socket:
-    with socket.create_server((address, port)) as listening:
-        listening.settimeout(PATIENCE)
-        return listening.accept()[0]
+def _accepted(listening: socket.socket) -> socket.socket:
+    listening.settimeout(PATIENCE)
+    return listening.accept()[0]
 
 
 def _joined(address: str, port: int) -> socket.socket:
