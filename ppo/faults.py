@@ -69,7 +69,7 @@ def sampler_mismatch(rows: Rows, about: About) -> str | None:
     """The mean of |log π − log π_sampler| is more than kernels and bfloat16 explain: the sampler draws from other weights or
     at another temperature, or gives log-probs of another distribution than it draws from."""
     what = "the sampler's log-probs differ from the policy's by a mean of"
-    return _first(rows, "rollout/mismatch", lambda value: value > MISMATCH, what, broken=True)
+    return _first(rows, "sampler/mismatch", lambda value: value > MISMATCH, what, broken=True)
 
 
 def negative_kl(rows: Rows, about: About) -> str | None:

@@ -46,7 +46,7 @@ def _sampler(rollout: Rollout) -> dict[str, float]:
     mask = rollout.tokens.response_mask
     difference = (rollout.logprobs - rollout.sampler_logprobs).abs()
     return {
-        "rollout/mismatch": float(masked_mean(difference, mask)),
-        "rollout/mismatch_max": float(difference[mask].max()),
-        "rollout/importance_weight": float(masked_mean(rollout.weights, mask)),
+        "sampler/mismatch": float(masked_mean(difference, mask)),
+        "sampler/mismatch_max": float(difference[mask].max()),
+        "sampler/importance_weight": float(masked_mean(rollout.weights, mask)),
     }

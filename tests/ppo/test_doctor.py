@@ -58,8 +58,8 @@ def rows(count: int = 24, last: int = 24, **changes) -> list[dict]:
     ("name", "bad", "good"),
     [
         ("ratio is not 1 at the start", {"policy/first_ratio_error": 2e-3}, {"policy/first_ratio_error": 5e-4}),
-        ("sampler is not the policy", {"rollout/mismatch": 0.06}, {"rollout/mismatch": 0.04}),
-        ("sampler is not the policy", {"rollout/mismatch": None}, {}),
+        ("sampler is not the policy", {"sampler/mismatch": 0.06}, {"sampler/mismatch": 0.04}),
+        ("sampler is not the policy", {"sampler/mismatch": None}, {}),
         ("negative KL", {"objective/kl": -1.1}, {"objective/kl": -0.9}),  # 32 responses: the noise may be 1
         ("exploding KL", {"objective/kl": 18.1}, {"objective/kl": 17.9}),
         ("exploding KL", {"objective/kl": None}, {}),

@@ -18,6 +18,7 @@ from alignment.checkpoint import folder_of
 from alignment.command import main
 from alignment.errors import UserError
 from alignment.logprobs import response_logprobs
+from alignment.metrics import METRICS
 from ppo.config import COMMAND, PPOSettings
 from ppo.doctor import COMMAND as DOCTOR
 from ppo.loss import importance_weights
@@ -165,11 +166,11 @@ def test_the_policy_loss_is_weighted_and_nothing_else(policy, prompts, microbatc
     assert metrics["policy/loss"] == pytest.approx(expected, abs=1e-5)
     assert metrics["policy/first_ratio_error"] == 0.0
     differences = (rollout.logprobs - sampler)[mask].abs().tolist()
-    assert measured["rollout/mismatch"] == pytest.approx(sum(differences) / len(differences), rel=1e-5)
-    assert measured["rollout/mismatch_max"] == max(differences)
+    assert measured["sampler/mismatch"] == pytest.approx(sum(differences) / len(differences), rel=1e-5)
+    assert measured["sampler/mismatch_max"] == max(differences)
     ratios = [min(math.exp(value), 1.5) for value in (rollout.logprobs - sampler)[mask].tolist()]
-    assert measured["rollout/importance_weight"] == pytest.approx(sum(ratios) / len(ratios), rel=1e-5)
-    of_the_sampler = {"rollout/mismatch", "rollout/mismatch_max", "rollout/importance_weight"}
+    assert measured["sampler/importance_weight"] == pytest.approx(sum(ratios) / len(ratios), rel=1e-5)
+    of_the_sampler = {"sampler/mismatch", "sampler/mismatch_max", "sampler/importance_weight"}
     assert {name for name in plain if plain[name] != measured[name]} == of_the_sampler
 
 
@@ -180,9 +181,12 @@ def test_a_run_measures_the_sampler_and_stays_on_policy(policy, prompts, tmp_pat
     assert "warning" not in capsys.readouterr().err
     rows = history(tmp_path / "out")
     assert len(rows) == 3
+    assert {name for name in rows[0] if name.startswith("sampler/")} == {
+        name for name in METRICS if name.startswith("sampler/")
+    }
     for row in rows:
-        assert 0.0 <= row["rollout/mismatch"] <= row["rollout/mismatch_max"] < 1e-4
-        assert abs(row["rollout/importance_weight"] - 1.0) < 1e-4
+        assert 0.0 <= row["sampler/mismatch"] <= row["sampler/mismatch_max"] < 1e-4
+        assert abs(row["sampler/importance_weight"] - 1.0) < 1e-4
     assert [row["policy/first_ratio_error"] for row in rows[:-1]] == [0.0, 0.0]
     assert main(DOCTOR, [str(tmp_path / "out")]) == 0
 
@@ -194,7 +198,7 @@ def test_a_server_that_ignores_the_weights_is_named(policy, prompts, tmp_path, c
     warned = capsys.readouterr().err
     assert warned.count("warning: sampler is not the policy: the sampler's log-probs differ") == 1
     rows = history(tmp_path / "out")
-    assert rows[0]["rollout/mismatch"] < 1e-4 < 0.05 < rows[1]["rollout/mismatch"]
+    assert rows[0]["sampler/mismatch"] < 1e-4 < 0.05 < rows[1]["sampler/mismatch"]
     assert main(DOCTOR, [str(tmp_path / "out")]) == 1
     assert "sampler is not the policy\n  evidence  " in capsys.readouterr().out
 
