@@ -1,7 +1,14 @@
 """Rollouts by vLLM, on a stand-in server that speaks its protocol; TRL's own client talks to it, and
 a socket in place of NCCL carries the weights.
 
-Mutations seen to fail: MUTATIONS"""
+Mutations seen to fail: one seed for all, or seeds that do not come from the run's generator (test_draws_...); ignore_eos left
+out (test_the_server_is_asked_...); stop tokens or temperature left out (test_tokens_...); no sync before a rollout, no reset of
+the prefix cache, a group joined at every sync, TRL's merging into the policy and out again (test_every_rollout_...); adapters
+left out (test_an_adapter_...); the group not left (test_two_runs_...); the loss not weighted, or by the weights of other rows,
+a difference without its sign taken off, the mean for the largest, a mean over pads (test_the_policy_loss_...); a threshold of 5
+(test_a_server_that_ignores_...); a lost server not explained, --vllm-url compared when a run goes on (test_a_server_that_dies_...);
+weights sent in a dry run (test_a_dry_run_...); each check of the server's settings and of a response left out (..._is_refused);
+the launcher not looked for (test_several_...). Without the check of /health's status, test_another_web_server_... hangs."""
 
 import copy
 import json
@@ -59,11 +66,16 @@ def moved(trainer: Trainer) -> None:
                 weight.add_(0.02 * torch.randn_like(weight))
 
 
+def likelier_eos(trainer: Trainer) -> None:
+    """Some responses end by EOS."""
+    with torch.no_grad():
+        trainer.roles.policy.model.embed_tokens.weight[trainer.roles.tokenizer.eos_token_id] *= 4.0
+
+
 def test_tokens_and_logprobs_are_those_of_the_policy(policy, prompts):
     with serving(StandIn(policy)) as url:
         trainer = Trainer(settings(policy, prompts, url, temperature=0.7, max_new_tokens=24, batch_size=16))
-        with torch.no_grad():  # so that some responses end by EOS
-            trainer.roles.policy.model.embed_tokens.weight[trainer.roles.tokenizer.eos_token_id] *= 4.0
+        likelier_eos(trainer)
         trainer.engine.sync()
         encoded = trainer.inputs.encoded * 3
         drawn = trainer.engine.generate(encoded)
@@ -151,13 +163,15 @@ def test_an_adapter_in_the_policy_is_merged_with_a_random_b(policy, prompts):
 def test_the_policy_loss_is_weighted_and_nothing_else(policy, prompts, microbatch):
     """All ratios of the only minibatch are 1: the loss is −Σ w A ÷ N, whatever order its rows are computed in."""
     with serving(StandIn(policy)) as url:
-        one = {"minibatch_size": 8, "microbatch_size": microbatch, "importance_cap": 1.5}
+        one = {"minibatch_size": 8, "microbatch_size": microbatch, "importance_cap": 1.5, "max_new_tokens": 12}
         trainer = Trainer(settings(policy, prompts, url, **one))
+        likelier_eos(trainer)
         rollout = trainer.rollout()
     torch.manual_seed(3)
-    sampler = rollout.logprobs + torch.randn_like(rollout.logprobs)
-    weights = importance_weights(rollout.logprobs, sampler, trainer.settings.importance_cap)
     mask = rollout.tokens.response_mask
+    assert not bool(mask.all())
+    sampler = (rollout.logprobs + torch.randn_like(rollout.logprobs)).masked_fill(~mask, 0.0)
+    weights = importance_weights(rollout.logprobs, sampler, trainer.settings.importance_cap)
     assert 0 < int((weights == 1.5)[mask].sum()) < int(mask.sum())
     measured = measure(replace(rollout, sampler_logprobs=sampler, weights=weights), trainer.state, trainer.settings)
     plain, trainer.state.step = measure(rollout, trainer.state, trainer.settings), 1
