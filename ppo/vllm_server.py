@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from alignment.config import flag
 from alignment.errors import UserError
 from alignment.models import device, unwrapped
 
@@ -133,13 +132,17 @@ def explained(url: str, what: str) -> Iterator[None]:
     except requests.RequestException as error:
         raise UserError(
             f"--vllm-url {url}: the server was lost when it was {what} ({reason(error)}); {START} again and repeat the command "
-            f"line: the run goes on from its newest checkpoint ({flag('save_every')})"
+            "line: the run goes on from its newest checkpoint (--save-every)"
         ) from error
     except Exception as error:
         raise UserError(f"--vllm-url {url}: the server failed when it was {what} ({reason(error)}); {START}") from error
 
 
-def reason(error: Exception) -> str:
-    """The innermost cause in one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def reason(error: BaseException) -> str:
+    """The innermost cause in one line of at most 200 characters: what `requests` raises wraps it three times."""
+    inner = [getattr(error, "reason", None), *reversed(error.args), error.__cause__]
+    wrapped = next((one for one in inner if isinstance(one, BaseException)), None)
+    if wrapped is not None:
+        return reason(wrapped)
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split()) or type(error).__name__
     return (text if len(text) <= 200 else f"{text[:197]}...").rstrip(" .")
