@@ -24,7 +24,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 KEYS = {"format", "command", "reads", "step", "settings", "files"}
 KEPT = 2  # the newest ones; the second is there in case the first is found damaged
-FREE = ("output", "report_to", "save_every", "resume", "function_timeout")
+FREE = ("output", "report_to", "save_every", "resume", "function_timeout", "vllm_url", "vllm_group_port")
 """Settings that change no number of a run: they may differ when it goes on."""
 
 

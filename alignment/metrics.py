@@ -107,6 +107,26 @@ METRICS = {
             "largest change of a log-prob when the shortest response is computed alone, without padding",
             "down",
         ),
+        Metric(
+            "sampler/mismatch",
+            "nats a token",
+            "mean over response tokens of |log π(a_t) − log π_sampler(a_t)|, with --rollout-engine vllm",
+            "down",
+            "sampler mismatch",
+        ),
+        Metric(
+            "sampler/mismatch_max",
+            "nats",
+            "largest |log π(a_t) − log π_sampler(a_t)| over response tokens, with --rollout-engine vllm",
+            "down",
+            "largest sampler mismatch",
+        ),
+        Metric(
+            "sampler/importance_weight",
+            "–",
+            "mean over response tokens of min(π(a_t) / π_sampler(a_t), importance_cap), with --rollout-engine vllm",
+            "watch",
+        ),
         Metric("rollout/response_tokens", "tokens", "mean length of a response", "watch", "response length"),
         Metric(
             "rollout/eos_fraction", "share", "share of responses that ended before the limit", "watch", "ended by EOS"
@@ -128,7 +148,13 @@ METRICS = {
             "up",
             "tokens/s of update",
         ),
-        Metric("time/generate_share", "share", "sampling ÷ the step's time", "watch", "time in sampling"),
+        Metric(
+            "time/generate_share",
+            "share",
+            "sampling, with vllm also sending weights ÷ the step's time",
+            "watch",
+            "time in sampling",
+        ),
         Metric("time/score_share", "share", "reward and gold ÷ the step's time", "watch", "time in scoring"),
         Metric("time/logprobs_share", "share", "log-probs and values ÷ the step's time", "watch", "time in log-probs"),
         Metric(

@@ -9,12 +9,15 @@ from alignment.command import Command
 from alignment.config import FunctionSettings, GenerationSettings, ResumeSettings, TrainingSettings, setting
 from alignment.ensembles import EnsembleSettings
 from alignment.errors import UserError
+from ppo.engine_settings import EngineSettings, require_coherent
 
 N_PLUS = "N+ implementation details, arXiv 2403.17031"
 
 
 @dataclass(frozen=True)
-class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, ResumeSettings, TrainingSettings):
+class PPOSettings(
+    EngineSettings, GenerationSettings, FunctionSettings, EnsembleSettings, ResumeSettings, TrainingSettings
+):
     """Every setting of `align ppo`."""
 
     policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")
@@ -154,6 +157,7 @@ class PPOSettings(GenerationSettings, FunctionSettings, EnsembleSettings, Resume
 
     def _check_options(self) -> None:
         """Settings that mean nothing without each other."""
+        require_coherent(self)
         if (self.ptx_data is None) != (self.ptx_coef == 0.0):
             raise UserError(
                 f"--ptx-data is {self.ptx_data or 'none'} and --ptx-coef is {self.ptx_coef:g}; give both, for example "

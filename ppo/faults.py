@@ -16,6 +16,7 @@ Rows = Sequence[Row]
 RATIO_ERROR = 1e-3  # arithmetic repeats itself to the last bit; other kernels may differ in the sixth digit
 REWARD_ERROR = 1e-3
 PAD_ERROR = {"float32": 1e-2, "bfloat16": 0.5}  # nats
+MISMATCH = 0.05  # nats a token: bfloat16 differs by .01 or so, one update that the sampler missed moves .1 and more
 SIGMAS = 4.0  # beyond what a rollout's noise explains
 LATE = 10  # rollouts before trends are judged
 TAIL = 3  # rollouts that a trend is averaged over
@@ -62,6 +63,13 @@ def ratio(rows: Rows, about: About) -> str | None:
     return _first(
         rows, "policy/first_ratio_error", lambda value: value > RATIO_ERROR, "|ratio - 1| of a fresh rollout is"
     )
+
+
+def sampler_mismatch(rows: Rows, about: About) -> str | None:
+    """The mean of |log π − log π_sampler| is more than kernels and bfloat16 explain: the sampler draws from other weights or
+    at another temperature, or gives log-probs of another distribution than it draws from."""
+    what = "the sampler's log-probs differ from the policy's by a mean of"
+    return _first(rows, "sampler/mismatch", lambda value: value > MISMATCH, what, broken=True)
 
 
 def negative_kl(rows: Rows, about: About) -> str | None:
@@ -146,6 +154,7 @@ def below_sft(rows: Rows, about: About) -> str | None:
 
 TABLE = [
     Fault("ratio is not 1 at the start", ratio, "give --dtype float32, and take no dropout or other kernels into the policy"),
+    Fault("sampler is not the policy", sampler_mismatch, "start the server at --vllm-url again (`trl vllm-serve --model DIR`), with the --dtype of this run"),
     Fault("negative KL", negative_kl, "responses do not come from the policy as it is: give --top-p 1 --top-k 0, and a sampler with its newest weights"),
     Fault("exploding KL", exploding_kl, "lower --lr, or raise --kl-coef"),
     Fault("score on a pad", misplaced_score, "the score must land on the response's last token: ppo/advantages.py is not as it was"),

@@ -20,6 +20,7 @@ from ppo.ptx import PtxData, read_ptx
 from ppo.rollout import Score, score_with_function, score_with_model
 from ppo.scores import ended
 from ppo.selection import Selection, read_selection
+from ppo.vllm_server import connect, require_fitting
 
 READS = ("prompts", "ptx_data", "selection_prompts")  # settings whose files may not change while a run is stopped
 NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are normalised on
@@ -27,7 +28,8 @@ NORMALIZATION_RESPONSES = 256  # responses of the reference that scores are norm
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a run reads. encoded: the token ids of each prompt. scorer: None where the reward is a function."""
+    """All that a run reads. encoded: the token ids of each prompt. scorer: None where the reward is a function. server:
+    the client of the vLLM server that draws the rollouts, None where this process does."""
 
     prompts: list[PromptRecord]
     encoded: list[list[int]]
@@ -39,6 +41,7 @@ class Inputs:
     stops: tuple[int, ...]
     ptx: PtxData | None = None
     selection: Selection | None = None
+    server: Any = None
 
     def answers(self, rows: list[int], settings: PPOSettings) -> tuple[torch.Tensor, torch.Tensor]:
         """(scores, whether an EOS ended it) of the reference's responses, one to each of these prompts."""
@@ -52,6 +55,7 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         given = "both" if settings.reward else "none of them"
         raise UserError(f"--reward-model and --reward: {given} given; give exactly one")
     prompts = read_prompts(settings.prompts)
+    server = connect(settings)
     judge = load_function(settings.reward, "--reward", settings.function_timeout) if settings.reward else None
     rule, gold = (settings.ensemble_rule, settings.ensemble_lambda), None
     if settings.gold:
@@ -63,6 +67,8 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule)
     encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
     check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
+    if server:
+        require_fitting(server, policy, encoded, settings)
     stops = stop_ids(tokenizer, policy)
     if scorer:
         score = score_with_model(scorer, tokenizer, stops, settings.batch_size)
@@ -71,7 +77,7 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         score = score_with_function(judge, tokenizer, stops)
     gold_score = score_with_function(gold, tokenizer, stops) if gold else None
     ptx, selection = read_ptx(settings, policy, tokenizer), read_selection(settings, policy, tokenizer)
-    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score, tuple(stops), ptx, selection)
+    return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score, tuple(stops), ptx, selection, server)
 
 
 def require_endings(finished: torch.Tensor, settings: PPOSettings) -> None:

@@ -16,6 +16,14 @@ def policy_loss(
     return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1 - clip_range, 1 + clip_range))
 
 
+def importance_weights(logprobs: torch.Tensor, sampler_logprobs: torch.Tensor, cap: float) -> torch.Tensor:
+    """w = min(π(a_t) / π_sampler(a_t), C): what the policy loss of a token is multiplied by where another program drew it.
+
+    logprobs: the policy's own, recomputed before the update; of one shape; neutral: equal log-probs and C ≥ 1. Without a
+    gradient. Source: Yao et al. 2025, "Your efficient RL framework secretly brings you off-policy RL training"."""
+    return torch.exp(logprobs.detach() - sampler_logprobs).clamp(max=cap)
+
+
 def value_loss(
     new_values: torch.Tensor, values: torch.Tensor, returns: torch.Tensor, value_clip_range: float
 ) -> torch.Tensor:

@@ -20,6 +20,7 @@ def measure(rollout: Rollout, state: PPOState, settings: PPOSettings) -> dict[st
         "objective/score": float(rollout.scores.mean()),
         "objective/score_sd": float(rollout.scores.std(correction=0)),
         **_gold(rollout),
+        **_sampler(rollout),
         "objective/kl": float(kl.mean()),
         "objective/kl_k3": float(k3.sum(1).mean()),
         "objective/kl_coef": state.kl_coef,
@@ -36,3 +37,16 @@ def _gold(rollout: Rollout) -> dict[str, float]:
     if rollout.gold is None:
         return {}
     return {"objective/gold": float(rollout.gold.mean()), "objective/gold_sd": float(rollout.gold.std(correction=0))}
+
+
+def _sampler(rollout: Rollout) -> dict[str, float]:
+    """How far the sampler's log-probs are from the policy's; nothing where it is the policy's own model."""
+    if rollout.sampler_logprobs is None or rollout.weights is None:
+        return {}
+    mask = rollout.tokens.response_mask
+    difference = (rollout.logprobs - rollout.sampler_logprobs).abs()
+    return {
+        "sampler/mismatch": float(masked_mean(difference, mask)),
+        "sampler/mismatch_max": float(difference[mask].max()),
+        "sampler/importance_weight": float(masked_mean(rollout.weights, mask)),
+    }

@@ -38,6 +38,7 @@ def plan(settings: PPOSettings) -> Plan:
         f"at most: the run ends when the KL passes --kl-max {settings.kl_max:g}",
         f"in the probe, {len(lengths):,} responses had {sum(lengths) / len(lengths):.1f} tokens on average",
         *checkpoints.notes(),
+        *_engine_notes(settings),
     ]
     state = ("state/state.safetensors", "state/state.json") if settings.save_state else ()
     reward = ("--reward", settings.reward) if settings.reward else ("--reward-model", str(settings.reward_model))
@@ -56,6 +57,16 @@ def plan(settings: PPOSettings) -> Plan:
         saving=_saving(trainer, settings),
         notes=notes,
     )
+
+
+def _engine_notes(settings: PPOSettings) -> list[str]:
+    """A dry run changes nothing, not even the server's weights."""
+    if settings.rollout_engine != "vllm":
+        return []
+    return [
+        f"rollouts were drawn by the server at {settings.vllm_url} with the weights that it has; sending it the policy's "
+        "before each rollout takes time too"
+    ]
 
 
 def _more_reads(settings: PPOSettings, inputs: Inputs) -> list[Read]:

@@ -15,11 +15,12 @@ from alignment.clock import Clock
 from alignment.functions import Judge, require_finite
 from alignment.logprobs import response_logprobs
 from alignment.records import PromptRecord, Response
-from alignment.sampling import generate
 from alignment.scorer import Scorer
 from alignment.seeds import apart
 from ppo.advantages import gae, shaped_rewards, whitened
 from ppo.config import PPOSettings
+from ppo.engines import Engine
+from ppo.loss import importance_weights
 from ppo.scores import ended, maximised
 from ppo.value import ValueModel
 
@@ -36,6 +37,8 @@ class Rollout:
     scores (B,) as the reward gives them; normalized (B,) what is maximised; logprobs, ref_logprobs, values, entropy,
     advantages (whitened), returns, rewards (B,T), 0 where `tokens.response_mask` is False.
     gold (B,): a second score that is measured and never used, None where there is none.
+    sampler_logprobs (B,T) as the sampler gave them, and weights (B,T) of the policy's loss, π/π_sampler truncated: None
+    where the sampler is the policy's own model. Ratio, KL and values know nothing of them.
     order (B,): the first epoch's order. Its micro-batches are those that the log-probs were computed in, so that the
     update's first pass repeats the very same arithmetic: ratio = 1 to the last bit."""
 
@@ -51,6 +54,8 @@ class Rollout:
     rewards: torch.Tensor
     order: torch.Tensor
     gold: torch.Tensor | None = None
+    sampler_logprobs: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
 
     @property
     def kl(self) -> torch.Tensor:
@@ -82,6 +87,7 @@ class Roles:
 
 def make_rollout(
     roles: Roles,
+    engine: Engine,
     prompts: list[PromptRecord],
     encoded: list[list[int]],
     settings: PPOSettings,
@@ -92,7 +98,8 @@ def make_rollout(
 ) -> Rollout:
     """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated."""
     with clock.part("generate"):
-        tokens = generate(roles.policy, roles.tokenizer, encoded, settings)
+        drawn = engine.generate(encoded)
+    tokens = drawn.tokens
     with clock.part("score"):
         scores, gold = roles.score(prompts, tokens), roles.gold_scores(prompts, tokens)
     finished = ended(tokens, [*roles.stops])
@@ -103,10 +110,11 @@ def make_rollout(
     mask = tokens.response_mask
     rewards = shaped_rewards(normalized, logprobs, ref_logprobs, mask, kl_coef)
     advantages, returns = gae(rewards, values, mask, settings.gamma, settings.lam)
+    weights = None if drawn.logprobs is None else importance_weights(logprobs, drawn.logprobs, settings.importance_cap)
     return Rollout(
         tokens=tokens, scores=scores, normalized=normalized, logprobs=logprobs, ref_logprobs=ref_logprobs, entropy=entropy,
         values=values, advantages=whitened(advantages, mask), returns=returns, rewards=rewards,
-        order=order, gold=gold,
+        order=order, gold=gold, sampler_logprobs=drawn.logprobs, weights=weights,
     )  # fmt: skip
 
 

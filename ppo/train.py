@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from alignment.tracking import Log, tracker
 from alignment.training_state import load_values
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
+from ppo.engines import new_engine
 from ppo.faults import About, faults
 from ppo.inputs import READS, Inputs, normalization_rows, read_inputs, require_endings
 from ppo.kl_controller import adapted_kl_coef
@@ -54,6 +56,9 @@ class Trainer:
         self._take_roles(*((saved["score_mean"], saved["score_sd"]) if saved else self._normalization()))
         if checkpoint:
             self.state.load(checkpoint)
+        self.engine = new_engine(
+            self.roles.policy, self.roles.tokenizer, self.inputs.stops, settings, self.inputs.server
+        )
 
     def _take_roles(self, mean: float, sd: float) -> None:
         settings, inputs = self.settings, self.inputs
@@ -101,6 +106,8 @@ class Trainer:
         settings, state = self.settings, self.state
         rows = prompt_rows(state.prompts_taken, settings.batch_size, len(self.inputs.prompts), settings.seed)
         state.prompts_taken += settings.batch_size
+        with self.clock.part("generate"):
+            self.engine.sync()
         return self.rollout_of(rows)
 
     def rollout_of(self, rows: list[int]) -> Rollout:
@@ -108,8 +115,9 @@ class Trainer:
         prompts, encoded = [self.inputs.prompts[row] for row in rows], [self.inputs.encoded[row] for row in rows]
         state = self.state
         return make_rollout(
-            self.roles, prompts, encoded, self.settings, state.score_mean, state.score_sd, state.kl_coef, self.clock
-        )
+            self.roles, self.engine, prompts, encoded, self.settings, state.score_mean, state.score_sd, state.kl_coef,
+            self.clock,
+        )  # fmt: skip
 
     def measured(self) -> tuple[Rollout, dict[str, float]]:
         """The next rollout and what it says of the policy, with the time that it took."""
@@ -175,7 +183,7 @@ def run(settings: PPOSettings) -> dict[str, Any]:
         started = time.time()
         checkpoints = Checkpoints("ppo", settings, READS)
         trainer = Trainer(settings, checkpoint=checkpoints.start)
-        with history(directory) as record:
+        with history(directory) as record, closing(trainer.engine):
             stopped = train(trainer, checkpoints, both(tracked, record))
         state, steps = trainer.state, [values for values, _ in checkpoints.lines]
         if settings.save_state:

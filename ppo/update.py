@@ -60,8 +60,11 @@ def _accumulate_policy(
     logprobs = _flat(rollout.logprobs, tokens, micro)
     advantages = _flat(rollout.advantages, tokens, micro)
 
+    weights = None if rollout.weights is None else _flat(rollout.weights, tokens, micro)
+
     def loss(new_logprobs: torch.Tensor, entropy: torch.Tensor, rows: slice) -> torch.Tensor:
-        return policy_loss(new_logprobs, logprobs[rows], advantages[rows], settings.clip_range)
+        losses = policy_loss(new_logprobs, logprobs[rows], advantages[rows], settings.clip_range)
+        return losses if weights is None else weights[rows] * losses
 
     total, new_logprobs, _ = response_loss(state.policy, tokens, loss, settings.temperature)
     (total / count).backward()

@@ -65,6 +65,17 @@ SETTINGS = [
     Case("missing EOS without an sd", "ppo --missing-eos penalty --no-normalize-scores", {}, "--missing-eos is penalty; it must be none with --no-normalize-scores"),
     Case("missing EOS where most are missing", "ppo --missing-eos penalty", {}, ("--missing-eos is penalty, but only", "of the reference's responses end within --max-new-tokens 4; it must be at least half")),
     Case("average of nothing new", "ppo --ema 1", {}, "--ema is 1.0; it must be a number above 0.0 and at most 0.99999, or 'off'"),
+    Case("vllm without an address", "ppo --rollout-engine vllm", {}, "--rollout-engine is vllm and --vllm-url is none; give both"),
+    Case("an address without vllm", "ppo --vllm-url http://localhost:8000", {}, "--rollout-engine is transformers and --vllm-url is http://localhost:8000; give both"),
+    *[
+        Case("an address that is none", f"ppo --rollout-engine vllm --vllm-url {url}", {}, f"--vllm-url is {url}; it must be an address such as http://localhost:8000")
+        for url in ("localhost:8000", "http://", "http://localhost:many", "ftp://localhost:8000")
+    ],
+    Case("vllm and a nucleus", "ppo --rollout-engine vllm --vllm-url http://localhost:1 --top-p .9", {}, "--rollout-engine is vllm with --top-p 0.9 --top-k 0; they must be 1 and 0"),
+    Case("vllm and the likeliest", "ppo --rollout-engine vllm --vllm-url http://localhost:1 --top-k 5", {}, "--rollout-engine is vllm with --top-p 1 --top-k 5; they must be 1 and 0"),
+    Case("vllm not installed", "ppo --rollout-engine vllm --vllm-url http://localhost:1", {}, ("--rollout-engine is vllm, which cannot be imported (", "`pip install 'instruct-loop[vllm]'`"), conditions.not_installed("vllm")),
+    Case("importance cap of 0", "ppo --importance-cap 0", {}, "--importance-cap is 0.0; it must be a number above 0.0"),
+    Case("a port beyond all", "ppo --vllm-group-port 70000", {}, "--vllm-group-port is 70000; it must be a whole number at least 1 and at most 65535"),
     Case("no reward at all", "ppo --reward none", {}, "--reward-model and --reward: none of them given; give exactly one"),
     Case("both rewards", "ppo --reward-model reward-model", {}, "--reward-model and --reward: both given; give exactly one"),
     Case("empty best-of", "eval --best-of ''", {}, "--best-of is ''; it must be whole numbers from 1, for example 4,16,64"),

@@ -19,6 +19,7 @@ from alignment.command import main
 from alignment.errors import UserError
 from alignment.models import frozen_copy
 from ppo import advantages
+from ppo import engines as ppo_engines
 from ppo import inputs as ppo_inputs
 from ppo import rollout as ppo_rollout
 from ppo import update as ppo_update
@@ -57,6 +58,8 @@ def rows(count: int = 24, last: int = 24, **changes) -> list[dict]:
     ("name", "bad", "good"),
     [
         ("ratio is not 1 at the start", {"policy/first_ratio_error": 2e-3}, {"policy/first_ratio_error": 5e-4}),
+        ("sampler is not the policy", {"sampler/mismatch": 0.06}, {"sampler/mismatch": 0.04}),
+        ("sampler is not the policy", {"sampler/mismatch": None}, {}),
         ("negative KL", {"objective/kl": -1.1}, {"objective/kl": -0.9}),  # 32 responses: the noise may be 1
         ("exploding KL", {"objective/kl": 18.1}, {"objective/kl": 17.9}),
         ("exploding KL", {"objective/kl": None}, {}),
@@ -113,13 +116,13 @@ def wrong_temperature(patch: pytest.MonkeyPatch) -> None:
 
 def stale_sampler(patch: pytest.MonkeyPatch) -> None:
     """The sampler keeps the weights that it first saw."""
-    right, stale = ppo_rollout.generate, []
+    right, stale = ppo_engines.generate, []
 
     def generate(policy, *others):
         stale.append(stale[0] if stale else frozen_copy(policy))
         return right(stale[0], *others)
 
-    patch.setattr(ppo_rollout, "generate", generate)
+    patch.setattr(ppo_engines, "generate", generate)
 
 
 def score_on_the_pad(patch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,15 @@
 
 Mutations seen to fail: `torch.minimum` for `torch.maximum` in `policy_loss` (test_gradient_is_zero_...), clipping of the
 new value around the return instead of the old value (test_value_loss_by_hand), ½ left out of the value loss
-(test_value_loss_by_hand), e^{+k1} in k3 (test_kl_estimates...)."""
+(test_value_loss_by_hand), e^{+k1} in k3 (test_kl_estimates...), the ratio turned round, the cap as a floor, the gradient
+left in (test_importance_weights_...)."""
 
 import math
 
 import pytest
 import torch
 
-from ppo.loss import kl_estimates, policy_loss, value_loss
+from ppo.loss import importance_weights, kl_estimates, policy_loss, value_loss
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,18 @@ def test_value_loss_by_hand(new, old, target, loss, gradient):
     assert result.item() == pytest.approx(loss, abs=1e-12)
     assert values.grad is not None
     assert values.grad.item() == pytest.approx(gradient, abs=1e-12)
+
+
+def test_importance_weights_by_hand():
+    policy = torch.tensor([0.5, 0.2, 0.1, 0.9], dtype=torch.float64)
+    sampler = torch.tensor([0.5, 0.1, 0.4, 0.1], dtype=torch.float64)
+    logprobs = policy.log().requires_grad_()
+    weights = importance_weights(logprobs, sampler.log(), cap=3.0)
+    assert weights.tolist() == pytest.approx(
+        [1.0, 2.0, 0.25, 3.0], rel=1e-12
+    )  # 9 is cut to 3; what is small stays small
+    assert not weights.requires_grad
+    assert float((sampler * weights).sum()) < float(policy.sum())  # truncation only takes away
 
 
 def test_kl_estimates_agree_with_the_exact_kl():

@@ -1,0 +1,5 @@
+"""See `vllm`."""
+
+from vllm import _Unused
+
+StructuredOutputsParams = _Unused
