@@ -1,6 +1,6 @@
 """PPO-ptx and the alignment tax: what PPO costs on plain text, with and without ptx, at equal gold.
 
-    python benchmarks/alignment_tax.py [--data DIR] [--output DIR] [--seeds N] [--coefficients 0,0.3,3]
+    python benchmarks/alignment_tax.py [--data DIR] [--output DIR] [--seeds N] [--coefficients 0,0.3,1]
 
 After every step of PPO two things are measured: gold, the noise-free SIMULATED annotator's mean score of a response to each of
 400 unseen prompts, and the loss (nats a token) on 400 stories that no stage has seen. ptx text is the other stories. Within a
@@ -22,8 +22,8 @@ LEVEL = 0.8
 
 
 def main() -> int:
-    options = parser(__doc__ or "", "collapse-run", 5)
-    options.add_argument("--coefficients", default="0,0.3,3", help="--ptx-coef of each curve; the first must be 0")
+    options = parser(__doc__ or "", "collapse-run", 3)
+    options.add_argument("--coefficients", default="0,0.3,1", help="--ptx-coef of each curve; the first must be 0")
     chosen = options.parse_args()
     require_data(chosen.data)
     world = World(chosen.output, chosen.data)
