@@ -134,14 +134,15 @@ def adapter_base(path: str, name: str) -> str:
 
 def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS", "FEATURE_EXTRACTION"] = "CAUSAL_LM") -> Any:
     """The model with a fresh LoRA adapter of this rank on every linear layer of the body (alpha = 2 · rank, as in
-    Schulman 2025 "LoRA without regret" and TRL's examples); with the adapter disabled it is the model as given."""
+    Schulman 2025 "LoRA without regret" and TRL's examples); with the adapter disabled it is the model as given. The adapter
+    is held in float32 at least, whatever its base is: small steps need it (alignment/body.py)."""
     heads = ["score"] if task == "SEQ_CLS" else None
     config = LoraConfig(task_type=task, r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=heads)
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message="fan_in_fan_out"
         )  # PEFT sets it right for GPT-2 by itself, and says so
-        return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
+        return get_peft_model(model, config).eval()
 
 
 def save_model(model: Any, tokenizer: Any, directory: Path, base: str, final: Path) -> None:

@@ -19,6 +19,7 @@ from alignment.ensembles import FILE, Rule, combined, member_paths, read
 from alignment.errors import UserError
 from alignment.functions import Judge, load_function
 from alignment.logprobs import hidden_states
+from alignment.masked import full_precision
 from alignment.models import Dtype, context_length, device, load_tokenizer, load_weights, refuse_pickle, unwrapped
 from alignment.progress import progress
 from alignment.records import Prompt, Response
@@ -66,13 +67,14 @@ class Scorer:
         return self.score_ids([self._closed(prompt, response, special) for prompt, response in tokens.rows()])
 
     def score_ids(self, sequences: list[list[int]]) -> torch.Tensor:
-        """(B,) fp32 scores of whole sequences (prompt, response, EOS in one), each read at its last token.
+        """(B,) scores, at least fp32, of whole sequences (prompt, response, EOS in one), each read at its last token.
 
         Right-padded, as plain transformers would: rows of unlike prompt lengths need no more places than the longest."""
         tokens = collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device)
         last = tokens.response_mask.sum(1) - 1
         hidden = hidden_states(self.model, tokens)[torch.arange(len(tokens), device=last.device), last]
-        return self.head(hidden).squeeze(-1).float() + self.offset
+        with torch.autocast(hidden.device.type, enabled=False):  # bfloat16 would leave a score 8 bits
+            return self.head(full_precision(hidden)).squeeze(-1) + self.offset
 
     def _closed(self, prompt: list[int], response: list[int], special: set[int]) -> list[int]:
         """The sequence that is read: a stop token at the response's end, or nothing there, becomes the one EOS."""
@@ -163,6 +165,7 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32", rule: Rule = "me
         raise UserError(
             f"{name} {path}: its head gives {model.config.num_labels} numbers; a reward model gives one (num_labels 1)"
         )
+    model.score.float()  # the head, also of a transformer in bfloat16
     offset, temperature = float(getattr(model.config, OFFSET, 0.0)), float(getattr(model.config, TEMPERATURE, 1.0))
     return Scorer(model.to(device()).eval(), tokenizer, offset, temperature)
 

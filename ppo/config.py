@@ -137,7 +137,15 @@ class PPOSettings(
         0, help="rank of LoRA adapters on policy and value model; 0 = full training", low=0, source="off: exact"
     )
     dtype: Literal["float32", "bfloat16"] = setting(
-        "float32", help="weights and arithmetic", source="ours: small steps need it"
+        "float32",
+        help="bfloat16: the matrix products run in bfloat16, what is trained stays in float32, a reward model and a base "
+        "frozen under LoRA are held in bfloat16",
+        source="ours: exact; TRL bfloat16 on GPUs",
+    )
+    gradient_checkpointing: bool = setting(
+        False,
+        help="recompute activations in the backward pass: less memory, slower, same result",
+        source="transformers: off; TRL on",
     )
     save_state: bool = setting(
         False,

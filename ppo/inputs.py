@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from alignment.body import compute_in
 from alignment.chat import encode_prompt, stop_ids
 from alignment.errors import UserError
 from alignment.functions import load_function
-from alignment.models import load_policy
+from alignment.models import Dtype, load_policy
 from alignment.records import PromptRecord, read_prompts
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
@@ -61,10 +62,12 @@ def read_inputs(settings: PPOSettings) -> Inputs:
     if settings.gold:
         gold = load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size, *rule)
     seed_everything(settings.seed, settings.threads)
-    policy, tokenizer = load_policy(settings.policy, "--policy", settings.dtype)
+    policy, tokenizer = load_policy(settings.policy, "--policy", policy_dtype(settings))
+    compute_in(policy, settings.dtype)
     scorer = None
     if settings.reward_model:
         scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule)
+        compute_in(scorer.model, settings.dtype)  # the value model starts from it
     encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
     check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
     if server:
@@ -78,6 +81,11 @@ def read_inputs(settings: PPOSettings) -> Inputs:
     gold_score = score_with_function(gold, tokenizer, stops) if gold else None
     ptx, selection = read_ptx(settings, policy, tokenizer), read_selection(settings, policy, tokenizer)
     return Inputs(prompts, encoded, policy, tokenizer, scorer, score, gold_score, tuple(stops), ptx, selection, server)
+
+
+def policy_dtype(settings: PPOSettings) -> Dtype:
+    """What the policy is held in: float32 where all of it learns, the type asked for where it stays frozen under LoRA."""
+    return settings.dtype if settings.lora_rank else "float32"
 
 
 def require_endings(finished: torch.Tensor, settings: PPOSettings) -> None:

@@ -17,7 +17,7 @@ from alignment.run import require_free
 from alignment.tracking import require_installed
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
-from ppo.inputs import READS, Inputs, normalization_rows, read_inputs
+from ppo.inputs import READS, Inputs, normalization_rows, policy_dtype, read_inputs
 from ppo.train import Trainer
 
 
@@ -85,7 +85,7 @@ def _least(settings: PPOSettings) -> list[Held]:
     """The policy and its value model learn; the reference is a frozen copy, but for LoRA the policy itself.
 
     The value model has the body of the reward model, or of the policy where they read other tokens: the smaller counts."""
-    rank, dtype = settings.lora_rank, settings.dtype
+    rank, dtype = settings.lora_rank, policy_dtype(settings)
     policy = outline(settings.policy, dtype, lambda model: add_lora(model, rank) if rank else model)
     reference = [] if rank else [policy.frozen]
     members = member_paths(settings.reward_model) if settings.reward_model else []
@@ -96,7 +96,7 @@ def _least(settings: PPOSettings) -> list[Held]:
         if settings.selection_reward_model
         else []
     )
-    scorers = [outline(member, dtype, backbone).frozen for member in [*members, *judges]]
+    scorers = [outline(member, settings.dtype, backbone).frozen for member in [*members, *judges]]
     return [policy, value, *reference, *scorers]
 
 

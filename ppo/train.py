@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from alignment.body import recompute_activations
 from alignment.checkpoint import Checkpoints, sync
 from alignment.clock import Clock
 from alignment.errors import UserError
@@ -80,6 +81,9 @@ class Trainer:
             policy=learner, value_model=value_model, score_mean=mean, score_sd=sd, kl_coef=settings.kl_coef,
             policy_optimizer=new_optimizer(learner, self.lr), value_optimizer=new_optimizer(value_model, self.lr),
         )  # fmt: skip
+        if settings.gradient_checkpointing:
+            recompute_activations(learner)
+            recompute_activations(value_model.body)
         if settings.ema:
             self.state.start_average()
 

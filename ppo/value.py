@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -30,12 +30,12 @@ class ValueModel(nn.Module):
             position_ids=tokens.position_ids,
             use_cache=False,
         ).last_hidden_state
-        return full_precision(self.head(hidden[:, tokens.prompt_length - 1 : -1]).squeeze(-1))
+        return self.head(full_precision(hidden[:, tokens.prompt_length - 1 : -1])).squeeze(-1)
 
 
 def value_model_from_scorer(scorer: Scorer, mean: float, sd: float, lora_rank: int) -> ValueModel:
     """Starts as the normalised reward model read at every token: V = (score − mean) / sd (N+, InstructGPT §3.5)."""
-    source: Any = scorer.head.weight
+    source = full_precision(cast(torch.Tensor, scorer.head.weight))
     head = nn.Linear(source.shape[1], 1, device=source.device, dtype=source.dtype)
     with torch.no_grad():
         head.weight.copy_(source / sd)
@@ -45,7 +45,7 @@ def value_model_from_scorer(scorer: Scorer, mean: float, sd: float, lora_rank: i
 
 def value_model_from_policy(policy: Any, lora_rank: int) -> ValueModel:
     """The policy's own transformer with a head of zeros: V = 0 at first. For rewards that are no reward model."""
-    weight = policy.get_output_embeddings().weight
+    weight = full_precision(policy.get_output_embeddings().weight)
     head = nn.Linear(weight.shape[1], 1, device=weight.device, dtype=weight.dtype)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -53,5 +53,8 @@ def value_model_from_policy(policy: Any, lora_rank: int) -> ValueModel:
 
 
 def _body(model: Any, lora_rank: int) -> Any:
+    """A copy that learns, in float32 at least; under LoRA the copy is frozen and stays in its own type."""
     body = copy.deepcopy(backbone(model)).requires_grad_(True).eval()
-    return add_lora(body, lora_rank, task="FEATURE_EXTRACTION") if lora_rank else body
+    if lora_rank:
+        return add_lora(body, lora_rank, task="FEATURE_EXTRACTION")
+    return body.float() if body.dtype == torch.bfloat16 else body

@@ -95,6 +95,11 @@ class RewardSettings(LossSettings, MeasureSettings, ResumeSettings, TrainingSett
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32", help="arithmetic of the transformer; its weights are kept and saved in float32", source="ours: exact"
     )
+    gradient_checkpointing: bool = setting(
+        False,
+        help="recompute activations in the backward pass: less memory, slower, same result",
+        source="transformers: off; TRL on",
+    )
     max_length: int | None = setting(
         None,
         none="context",

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from alignment.body import recompute_activations
 from alignment.checkpoint import Checkpoints
 from alignment.records import Ranking, write_jsonl
 from alignment.scorer import Scorer
@@ -70,7 +71,10 @@ def prepare(settings: RewardSettings) -> Prepared:
 
 def fresh(settings: RewardSettings) -> Scorer:
     """The base under a new head, with an adapter where asked for; draws from the random numbers as they stand."""
-    return adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
+    scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
+    if settings.gradient_checkpointing:
+        recompute_activations(scorer.model)
+    return scorer
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class SFTSettings(TrainingSettings):
     )
     gradient_checkpointing: bool = setting(
         False,
-        help="recompute activations in the backward pass: less memory, about 20 % slower, same result",
+        help="recompute activations in the backward pass: less memory, slower, same result",
         source="transformers: off; TRL on",
     )
     holdout_fraction: float = setting(

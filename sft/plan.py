@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import BatchSampler
 
 from alignment.memory import Held, require_memory
-from alignment.models import trainable
+from alignment.models import add_lora, trainable
 from alignment.outline import outline, saving
 from alignment.plan import Plan, Read, directory_writes
 from alignment.probe import Probe, by_length, padded
@@ -19,7 +19,7 @@ from alignment.run import require_free
 from alignment.scaling import FRACTIONS
 from sft.config import SFTSettings
 from sft.data import Example
-from sft.train import Prepared, base_dtype, check, prepare, with_lora
+from sft.train import Prepared, base_dtype, check, prepare
 
 
 def plan(settings: SFTSettings) -> Plan:
@@ -66,7 +66,7 @@ def _least(settings: SFTSettings) -> Held:
     if settings.load_in_4bit:
         return Held(0)
     rank = settings.lora_rank
-    return outline(settings.base, base_dtype(settings), lambda model: with_lora(model, rank) if rank else model)
+    return outline(settings.base, base_dtype(settings), lambda model: add_lora(model, rank) if rank else model)
 
 
 def _training(probe: Probe, ready: Prepared, settings: SFTSettings) -> None:

@@ -14,7 +14,7 @@ from transformers import BitsAndBytesConfig
 
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
-from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model, trainable
+from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model
 from alignment.records import read_demonstrations
 from alignment.run import output_directory
 from alignment.run_record import write_result
@@ -90,7 +90,7 @@ def prepare(settings: SFTSettings, directory: Path, fraction: float = 1.0) -> Pr
             "give shorter prompts, or a larger --max-length where the model's context allows"
         )
     if settings.lora_rank:
-        model = with_lora(model, settings.lora_rank)
+        model = add_lora(model, settings.lora_rank)
     without_dropout(model)
     trainer = Trainer(settings, model, tokenizer, encoded.examples, measured.examples, directory, lr)
     return Prepared(trainer, tokenizer, encoded, measured, lr)
@@ -131,13 +131,6 @@ def _load(settings: SFTSettings) -> tuple[Any, Any]:
 def base_dtype(settings: SFTSettings) -> Dtype:
     """What is trained is loaded in float32; what stays frozen under LoRA in the type asked for."""
     return settings.dtype if settings.lora_rank else "float32"
-
-
-def with_lora(model: Any, rank: int) -> Any:
-    model = add_lora(model, rank)
-    for weight in trainable(model):
-        weight.data = weight.data.float()
-    return model
 
 
 def _quality(trainer: Trainer) -> dict[str, Any]:

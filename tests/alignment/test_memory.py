@@ -72,8 +72,11 @@ def test_ppo_by_hand(llama):
     plain = PPOSettings(policy=llama, prompts="p", reward="x:y", output="o")
     assert ppo.plan._least(plain) == [Held(4 * whole, 4 * whole), Held(4 * body, 4 * body), Held(4 * whole)]
     lora = PPOSettings(policy=llama, prompts="p", reward_model=llama, output="o", lora_rank=RANK, dtype="bfloat16")
-    adapted = Held(2 * (whole + LORA), 2 * LORA)
+    adapted = Held(2 * whole + 4 * LORA, 4 * LORA)  # what learns stays in float32
     assert ppo.plan._least(lora) == [adapted, adapted, Held(2 * body)]
+    half = PPOSettings(policy=llama, prompts="p", reward_model=llama, output="o", dtype="bfloat16")
+    learns, reference, scorer = Held(4 * whole, 4 * whole), Held(4 * whole), Held(2 * body)
+    assert ppo.plan._least(half) == [learns, learns, reference, scorer]
 
 
 def test_an_untied_head_is_no_part_of_the_value_model(tmp_path):

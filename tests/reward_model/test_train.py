@@ -31,13 +31,14 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.config import parse
 from alignment.metrics import METRICS
-from alignment.models import add_lora, load_policy, load_tokenizer, save_model, trainable
+from alignment.models import add_lora, backbone, load_policy, load_tokenizer, save_model, trainable
 from alignment.records import Response
 from alignment.scorer import load_scorer
 from reward_model.config import COMMAND, RewardSettings
 from reward_model.data import encode
-from reward_model.fit import batch_loss, fit, lr_factor
-from reward_model.model import adapted, merged, new_scorer, normalise
+from reward_model.fit import _scores, batch_loss, fit, lr_factor
+from reward_model.making import prepare
+from reward_model.model import adapted, merged, new_scorer, normalise, save
 from reward_model.split import split
 from reward_model.train import run
 
@@ -107,8 +108,8 @@ def test_micro_batching_changes_neither_loss_nor_gradient(bases, rankings, kind)
     whole, whole_gradient = batch_loss(scorer, examples[:9], chosen), gradients(scorer)
     for size in (1, 4):
         chosen = settings(bases[kind], rankings, microbatch_size=size)
-        assert batch_loss(scorer, examples[:9], chosen) == pytest.approx(whole, abs=1e-6)  # scores are fp32
-        assert torch.allclose(gradients(scorer), whole_gradient, atol=1e-6 * float(whole_gradient.abs().max()))
+        assert batch_loss(scorer, examples[:9], chosen) == pytest.approx(whole, abs=1e-12)
+        assert torch.allclose(gradients(scorer), whole_gradient, atol=1e-12 * float(whole_gradient.abs().max()))
 
 
 def test_each_response_goes_through_the_model_once(bases, rankings):
@@ -117,6 +118,27 @@ def test_each_response_goes_through_the_model_once(bases, rankings):
     scorer.model.model.register_forward_hook(lambda module, inputs, output: rows.append(len(output.last_hidden_state)))
     batch_loss(scorer, examples[:8], chosen)
     assert sum(rows) == sum(len(example.ranking.responses) for example in examples[:8])
+
+
+def test_nine_responses_are_nine_sequences_where_their_pairs_would_be_72(bases, tmp_path):
+    """One batch element, and the loss of its 36 pairs taken one by one, in float64."""
+    record = {"prompt": "Tom", "responses": [f"a boat {n * n}" for n in range(9)], "ranks": [4, 2, 9, 1, 7, 3, 8, 6, 5]}
+    path = write(tmp_path / "nine.jsonl", [record, {**record, "prompt": "the end"}])
+    scorer, examples, chosen = scorer_and_examples(bases["llama"], path)
+    scorer.model.double()
+    nine = examples[0]
+    rows = []
+    scorer.model.model.register_forward_hook(lambda module, inputs, output: rows.append(len(output.last_hidden_state)))
+    loss = batch_loss(scorer, [nine], chosen)
+    assert sum(rows) == 9
+    rows.clear()
+    losses = []
+    for better, worse in nine.ranking.strict_pairs():
+        with torch.no_grad():
+            first, second = (scorer.score_ids([nine.sequences[at]]).item() for at in (better, worse))
+        losses.append(math.log1p(math.exp(second - first)))
+    assert sum(rows) == 72
+    assert loss == pytest.approx(sum(losses) / 36, abs=1e-12)
 
 
 def test_starts_from_the_weights_of_the_base(bases):
@@ -251,6 +273,38 @@ def test_bfloat16_computes_so_and_saves_float32(bases, rankings, tmp_path):
     assert rounded["train_loss"] == pytest.approx(exact["train_loss"], rel=0.05)
     weights = load_file(tmp_path / "bfloat16" / "model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
+
+
+def test_a_score_in_bfloat16_is_not_rounded_to_8_bits(bases, rankings, tmp_path):
+    """The products of the transformer are; the head's are not, in training and in a model that is loaded in bfloat16."""
+    scorer, examples, chosen = scorer_and_examples(bases["llama"], rankings, dtype="bfloat16")
+    sequences = [sequence for example in examples for sequence in example.sequences]
+    save(scorer, tmp_path / "rm")
+    half = load_scorer(str(tmp_path / "rm"), "--reward-model", "bfloat16")
+    exact = scorer.score_ids(sequences)
+    for found in (_scores(scorer, sequences, chosen), half.score_ids(sequences)):
+        assert not torch.equal(found, exact)
+        assert torch.allclose(found, exact, atol=0.05)
+        assert (found == found.bfloat16().float()).float().mean() < 0.1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("rank", [0, 4], ids=["full", "lora"])
+def test_recomputing_changes_no_gradient(bases, rankings, rank, dtype):
+    results = []
+    for recomputing in (False, True):
+        more = {"lora_rank": rank, "dtype": dtype, "gradient_checkpointing": recomputing}
+        chosen = settings(bases["gpt2"], rankings, **more)
+        torch.manual_seed(0)
+        ready = prepare(chosen)
+        layers = backbone(ready.scorer.model).h
+        assert [layer.gradient_checkpointing for layer in layers] == [recomputing] * len(layers)
+        loss = batch_loss(ready.scorer, ready.train[:4], chosen)
+        results.append((loss, gradients(ready.scorer)))
+        assert not ready.scorer.model.training
+    (loss, expected), (other, found) = results
+    assert loss == other
+    assert (found - expected).abs().max() <= 1e-6 * expected.abs().max()
 
 
 def test_given_held_out_rankings_are_measured_on(bases, rankings, tmp_path):
