@@ -38,7 +38,8 @@ def recompute_activations(model: Any) -> None:
             f"--gradient-checkpointing: transformers cannot recompute the activations of {body.config.model_type}; "
             "leave it off"
         )
-    # not reentrant: the reentrant kind gives no gradient below a first input that needs none, as under LoRA
+    # the reentrant kind gives no gradient where a layer's input needs none, as under LoRA; transformers then makes the
+    # embeddings need one, but the other kind asks for nothing of the sort
     enable = getattr(body, "activation_checkpointing_enable", None) or body.gradient_checkpointing_enable
     enable({"use_reentrant": False})
     body.register_forward_pre_hook(_enter_recomputing)

@@ -113,7 +113,8 @@ def scaling(metrics: dict[str, Any], of: str, y: str, unit: str) -> Figure | Non
         if found["doubling"]:
             ends = numpy.array([xs[0], 2 * xs[-1]], dtype=float)
             line = found["error_at_twice"] - found["doubling"]["gain"] * numpy.log2(ends / ends[-1])
-            p.axes.plot(ends, line, color=MUTED, linewidth=1.2, linestyle=(0, (3, 3)), label="fit, to twice as many")
+            p.axes.plot(ends, line, color=MUTED, linewidth=1.2, linestyle=(0, (3, 3)), label="fit")
+            p.axes.plot(ends[1:], line[1:], "o", color=MUTED, markerfacecolor="none", label="fit, at twice as many")
         p.axes.set_xticks(ticks)
         p.axes.xaxis.set_minor_locator(NullLocator())
         p.axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -123,22 +124,23 @@ def scaling(metrics: dict[str, Any], of: str, y: str, unit: str) -> Figure | Non
         f"{one['n']:,}: {words.number(one['error'])} ({one['error_low']:.3f} to {one['error_high']:.3f})"
         for one in points
     )
-    return Figure("What more labels are worth", p.svg, f"{y} by {of}: {told}.", _doubling(found, of, unit))
+    return Figure("What more labels are worth", p.svg, f"{y} by {of}: {told}.", _doubling(found, of, y, unit))
 
 
-def _doubling(found: dict[str, Any], of: str, unit: str) -> str:
+def _doubling(found: dict[str, Any], of: str, y: str, unit: str) -> str:
+    """What the next doubling is worth, or that nothing is shown; and how the two kinds of interval go together."""
     if not found["doubling"]:
         return "The parts have one size: no line."
-    one = found["doubling"]
+    one, error = found["doubling"], found["points"]["all"]["error"]
     scale = 100 if unit == "points" else 1
     gain, low, high = (scale * one[key] for key in ("gain", "gain_low", "gain_high"))
+    between = f"95 % interval {low:.2g} to {high:.2g}".replace("-", "−")
+    change = f"{abs(gain):.2g} {unit} {'less' if gain >= 0 else 'more'}"
+    worth = f"Twice as many {of} would be worth {change}: about {words.number(found['error_at_twice'])} ({between})"
+    shown = "" if low > 0 else " An interval that holds 0 shows no gain."
     return (
-        (
-            f"Twice as many {of} would take {gain:.2g} {unit} off the error (95 % interval {low:.2g} to {high:.2g}; of the "
-            "held-out sample, another seed is not in it). Bars are 95 % intervals."
-        )
-        .replace("-", "−")
-        .replace("held−out", "held-out")
+        f"Now: {words.number(error)}, {y.partition(' (')[0]}. {worth}.{shown} The interval is of the differences between the parts, which "
+        "were measured on the same held-out ones: it is narrower than the bars (95 % too) look. Another seed is in neither."
     )
 
 

@@ -1,6 +1,8 @@
 """Products in bfloat16 and recomputed activations: what they change, and what they must not.
 
-Mutations seen to fail (alignment/body.py):
+Mutations seen to fail (alignment/body.py): a layer's insides in training mode too, layers in training mode without
+gradients or never, training mode or autocast not left (after an error either), hooks that hold the original's layers,
+autocast switched off or on for float32; (alignment/models.py) adapters in the type of their base.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from models import tiny_model
 from alignment.report import measures, training
 from alignment.report.builder import page
 from alignment.report.runs import Run, find
+from alignment.report.words import number
 from alignment.report.write import render
 from reward_model.config import RewardSettings
 from reward_model.train import run as reward
@@ -78,8 +79,9 @@ def test_an_sft_curve_is_of_held_out_loss(folder):
     assert points["1/8"]["error"] > points["all"]["error"]
     assert metrics["scaling"]["doubling"]["gain"] > 0
     figure = next(one for one in made.figures if one.title == "What more labels are worth")
-    assert "Twice as many demonstrations would take" in figure.caption
-    assert "nats a token off the error" in figure.caption
+    assert "Twice as many demonstrations would be worth" in figure.caption
+    assert "nats a token less: about" in figure.caption
+    assert figure.caption.startswith(f"Now: {number(metrics['sft/loss'])}, held-out loss. ")
 
 
 def test_a_reward_models_page_tells_all_of_it(folder):
@@ -122,6 +124,14 @@ def test_more_agreement_than_people_have_is_a_warning():
 
 
 def test_the_caption_says_what_a_doubling_is_worth():
-    found = {"points": {"all": {"n": 8}}, "doubling": {"gain": 0.011, "gain_low": -0.002, "gain_high": 0.024}}
-    caption = measures._doubling(found, "rankings", "points")
-    assert caption.startswith("Twice as many rankings would take 1.1 points off the error (95 % interval −0.2 to 2.4;")
+    doubling = {"gain": 0.011, "gain_low": -0.002, "gain_high": 0.024}
+    found = {"points": {"all": {"n": 8, "error": 0.3}}, "doubling": doubling, "error_at_twice": 0.289}
+    caption = measures._doubling(found, "rankings", "share of pairs wrong", "points")
+    wanted = (
+        "Now: 0.300, share of pairs wrong. Twice as many rankings would be worth 1.1 points less: about 0.289 (95 % "
+    )
+    assert caption.startswith(wanted + "interval −0.2 to 2.4). An interval that holds 0 shows no gain.")
+    doubling["gain_low"] = 0.001
+    assert "holds 0" not in measures._doubling(found, "rankings", "share of pairs wrong", "points")
+    worse = found | {"doubling": {"gain": -0.02, "gain_low": -0.03, "gain_high": -0.01}}
+    assert "worth 2 points more: about" in measures._doubling(worse, "rankings", "share of pairs wrong", "points")
