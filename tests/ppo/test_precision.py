@@ -1,7 +1,4 @@
-"""PPO with products in bfloat16, and with activations recomputed.
-
-Mutations seen to fail:
-"""
+"""PPO with products in bfloat16, and with activations recomputed."""
 
 from __future__ import annotations
 
