@@ -1,4 +1,6 @@
-"""PPO with products in bfloat16, and with activations recomputed."""
+"""PPO with products in bfloat16, and with activations recomputed.
+
+Mutation seen to fail: (inputs.py) the policy loaded in bfloat16 where all of it learns."""
 
 from __future__ import annotations
 
