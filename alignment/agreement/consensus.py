@@ -75,7 +75,7 @@ def discrimination(labels: Sequence[Label], by: Callable[[Label], str | None], s
     here, which points at the task (a wrong majority) or, over many tasks, at the guideline rather than at people.
     by: the key of a label's task, for example `lambda label: label.task` or `lambda label: label.guideline`; None leaves
     the task out.
-    Tasks with fewer than 3 such annotators, and keys without spread, are left out. A few annotators say little: r of one
+    Tasks with fewer than 3 such annotators, or on which x or y is the same for all, are left out. A few annotators say little: r of one
     task is a reason to read it, no proof. Source: the corrected item–total correlation of classical test theory, Henrysson
     1963, Psychometrika 28; pooled within tasks (ours)."""
     scores = _scores(labels)
@@ -94,9 +94,11 @@ def discrimination(labels: Sequence[Label], by: Callable[[Label], str | None], s
         ]
         key = keys[task]
         if key is not None and len(rows) >= FEWEST:
-            sums[key][clusters[task]] += _products(numpy.array(rows))
+            products = _products(numpy.array(rows))
+            if not numpy.isnan(_correlation(products)):  # else all are equally right, which says nothing of the task
+                sums[key][clusters[task]] += products
     found = [_discrimination(key, numpy.stack(list(groups.values())), seed) for key, groups in sums.items()]
-    return sorted((one for one in found if one), key=lambda one: (one.r, one.key))
+    return sorted(found, key=lambda one: (one.r, one.key))
 
 
 def _scores(labels: Iterable[Label]) -> dict[str, dict[str, numpy.ndarray]]:
@@ -113,16 +115,14 @@ def _products(rows: numpy.ndarray) -> numpy.ndarray:
     return numpy.array([x @ y, x @ x, y @ y, len(rows), 1])
 
 
-def _discrimination(key: str, sums: numpy.ndarray, seed: int) -> Discrimination | None:
+def _discrimination(key: str, sums: numpy.ndarray, seed: int) -> Discrimination:
     total = sums.sum(axis=0)
-    if numpy.isnan(_correlation(total)):
-        return None
-    r, low, high = (
-        bootstrap_of_sums(sums, _correlation, seed=seed) if len(sums) > 1 else (_correlation(total), None, None)
-    )
-    return Discrimination(key, r, low, high, int(total[4]), int(total[3]))
+    tasks, annotators = int(total[4]), int(total[3])
+    if len(sums) == 1:
+        return Discrimination(key, _correlation(total), None, None, tasks, annotators)
+    return Discrimination(key, *bootstrap_of_sums(sums, _correlation, seed=seed), tasks, annotators)
 
 
 def _correlation(total: numpy.ndarray) -> float:
     spread = math.sqrt(total[1] * total[2])
-    return total[0] / spread if spread > 1e-12 else math.nan
+    return float(total[0] / spread) if spread > 1e-12 else math.nan

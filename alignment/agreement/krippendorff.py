@@ -29,6 +29,7 @@ def alpha(
     difference: Differences,
     clusters: Sequence[str] | None = None,
     seed: int = 0,
+    draws: int = 2000,
 ) -> Estimate | None:
     """α = 1 − D_o / D_e = 1 − (n − 1) Σ_ck o_ck δ²_ck / Σ_ck n_c n_k δ²_ck
 
@@ -52,7 +53,10 @@ def alpha(
         return None
     stacked = numpy.stack(list(sums.values()))
     found, low, high = bootstrap_of_sums(
-        stacked.reshape(len(stacked), -1), lambda total: _alpha(total.reshape(stacked.shape[1:]), difference), seed=seed
+        stacked.reshape(len(stacked), -1),
+        lambda total: _alpha(total.reshape(stacked.shape[1:]), difference),
+        seed=seed,
+        draws=draws,
     )
     return None if numpy.isnan(found) else Estimate(found, low, high, round(float(stacked.sum())), len(stacked))
 
