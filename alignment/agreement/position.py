@@ -105,8 +105,7 @@ def slot_wins(labels: Iterable[Label]) -> SlotWins | None:
     for (winner, loser), count in wins.items():
         table[winner, loser] = count
     net = table.sum(axis=1) - table.sum(axis=0)
-    square = max(float(net @ numpy.linalg.pinv(covariance, hermitian=True) @ net), 0.0)
-    df = int(numpy.linalg.matrix_rank(covariance, hermitian=True))
+    square, df = _quadratic_form(net, covariance)
     pairs = table.sum(axis=1) + table.sum(axis=0)
     half = Z_99 * numpy.sqrt(numpy.diag(covariance)) / (2 * numpy.maximum(pairs, 1))
     return SlotWins(table, half, square, df, chi_square_above(square, df))
@@ -121,6 +120,13 @@ def _covariance(label: Label, size: int) -> numpy.ndarray:
     inside[[slot for slot, rank in zip(label.slots or (), label.ranks) if rank is not None]] = 1
     spread = sum(each * each for each in net) / (label.compared - 1)
     return spread * (numpy.diag(inside) - numpy.outer(inside, inside) / label.compared)
+
+
+def _quadratic_form(net: numpy.ndarray, covariance: numpy.ndarray) -> tuple[float, int]:
+    """Sᵀ V⁻ S and rank V. Net wins sum to 0, so V is always singular: what rounding leaves of its zeros must not count."""
+    values, vectors = numpy.linalg.eigh(covariance)
+    kept = values > 1e-9 * values[-1]
+    return float(((vectors.T @ net)[kept] ** 2 / values[kept]).sum()), int(kept.sum())
 
 
 def _tiers(label: Label) -> tuple[int, ...]:

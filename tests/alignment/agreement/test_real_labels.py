@@ -35,11 +35,11 @@ def test_bias_of_real_rankings(real_data, folder, earlier, longer):
     assert (left.share, left.pairs) == (pytest.approx(first / count), count)
     assert (length.value, length.n) == (pytest.approx(long / count), count)
     if earlier:
-        assert left.share == pytest.approx(earlier, abs=0.005)
+        assert left.share == pytest.approx(earlier, abs=0.02)
         assert left.outside
         assert slot_wins(labels).p < 1e-6
     if longer:
-        assert length.value == pytest.approx(longer, abs=0.01)
+        assert length.value == pytest.approx(longer, abs=0.02)
         assert length.low > 0.5
 
 
