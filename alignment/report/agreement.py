@@ -83,7 +83,7 @@ def slot_bars(found: SlotWins | None, who: str = "") -> Figure | None:
     verdict = "more than chance gives" if found.p < 0.01 else "within chance"
     caption = (
         f"Grey: where a slot lies in 99 of 100 cases if its place sways nobody; hatched: outside of it. All slots together: {verdict} "
-        f"(χ² {words.number(found.chi_square)}, {found.df} degrees of freedom, p {_p(found.p)})."
+        f"(χ² {words.number(found.chi_square)}, {words.plural(found.df, 'degree')} of freedom, p {_p(found.p)})."
     )
     title = "Which slot wins" + (f": {who}" if who else "")
     return Figure(title, p.svg, f"Share of strict pairs won: {told}.", caption)

@@ -40,7 +40,7 @@ def test_slot_bars():
     figure = agreement.slot_bars(slot_wins(labels), "x")
     assert figure.title == "Which slot wins: x"
     assert "slot 1 0.800 of 50, by chance 0.318 to 0.682; slot 2 0.200 of 50" in figure.alt
-    assert "more than chance gives (χ² 18, 1 degrees of freedom, p below .001)" in figure.caption
+    assert "more than chance gives (χ² 18.0, 1 degree of freedom, p below .001)" in figure.caption
     assert "pattern" in figure.svg  # hatched
     honest = agreement.slot_bars(slot_wins(labels[:30] + labels[40:] * 2))
     assert "within chance" in honest.caption
