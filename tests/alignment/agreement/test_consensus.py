@@ -2,9 +2,9 @@
 
 Mutations seen to fail (alignment/agreement/consensus.py):
 - an annotator's own vote counted -> test_against_the_others
-- pairs without a majority counted, a tie as right or wrong -> test_against_the_others
+- pairs without a majority counted -> test_against_the_others
 - the total with the task itself (uncorrected) -> test_discrimination_by_hand
-- means over all tasks in place of within a task -> test_a_harder_task_is_no_worse_task
+- ½ in place of the means within a task -> test_a_harder_task_is_no_worse_task
 - FEWEST 2 -> test_too_few_to_tell
 - the highest r first -> test_a_misread_task_is_found
 """
@@ -91,3 +91,7 @@ def test_too_few_to_tell():
     assert discrimination(two, by_task) == []
     same = [label(name, task, (1, 2)) for name in "xyz" for task in "ab"]
     assert discrimination(same, by_task) == []  # no spread
+    # two on a task differ only where one of them ties: r would be 1 or −1 whatever they do
+    pair = [label("ann0", "two", (1, 2, 3, 3)), label("ann1", "two", (1, 2, 3, 4))]
+    labels = right_and_wrong({"t": "rw", "u": "rw"}) + pair
+    assert {one.key for one in discrimination(labels, by_task)} == {"t", "u"}

@@ -1,9 +1,9 @@
 """Kendall's τ-b against scipy and by hand.
 
 Mutations seen to fail (alignment/agreement/kendall.py):
-- τ-a: all pairs below the line -> test_tau_by_hand, test_tau_is_scipys
+- τ-a: all pairs below the line -> test_tau_is_scipys
 - missing ranks taken as 0 -> test_missing_ranks_are_left_out
-- tasks weighted alike; weights without shared − 1 -> test_mean_by_hand
+- τ weighted without shared − 1 -> test_mean_by_hand
 - responses matched by place in the list -> test_mean_by_hand
 """
 

@@ -2,10 +2,9 @@
 
 Mutations seen to fail (alignment/agreement/krippendorff.py):
 - 1/(m_u − 1) left out -> test_published
-- n in place of n − 1 -> test_published, test_opposite_annotators
-- the halves of n_c and n_k left out of the ordinal difference -> test_published, test_library
-- units of one value counted -> test_published
-- each unit its own cluster -> test_interval_resamples_tasks
+- n in place of n − 1 -> test_opposite_annotators
+- the halves of n_c and n_k left out of the ordinal difference -> test_published
+- each unit its own cluster -> test_interval_resamples_tasks (ranks), test_agreement_of_all_is_one (pairs)
 - only one way round of a pair -> test_pairs_do_not_depend_on_names
 - ranks in place of places -> test_ranks_of_unlike_tasks
 - ties left out of pairs -> test_pairs_against_library

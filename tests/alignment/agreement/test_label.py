@@ -4,8 +4,8 @@ Mutations seen to fail (alignment/agreement/label.py):
 - 1 and −1 swapped, ties left out -> test_verdicts_by_hand
 - the last label of an annotator counts, unnamed annotators count -> test_opinions_are_the_first_of_named_annotators
 - no midrank for ties, no division by k, nulls counted in k -> test_places_by_hand
-- the later of equal texts kept, slots not carried -> test_from_ranking
-- a check of __post_init__ left out -> test_what_a_label_must_be
+- the later of equal texts kept -> test_from_ranking
+- repeated ids and slots accepted -> test_what_a_label_must_be
 """
 
 from __future__ import annotations

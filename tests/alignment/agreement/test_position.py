@@ -5,8 +5,9 @@ Mutations seen to fail (alignment/agreement/position.py):
 - one side's 1 % in place of ½ % -> test_band_is_exact
 - the later slot counted as winner -> test_left_wins_by_hand
 - nulls take part -> test_nulls_take_no_part
-- spread / k in place of / (k − 1), rank V + 1 -> test_slots_are_friedmans_test
-- losses added in place of taken off -> test_slots_are_friedmans_test, test_two_slots_are_the_sign_test
+- spread / k in place of / (k − 1), the zeros of V kept -> test_slots_are_friedmans_test
+- losses added in place of taken off -> test_two_slots_are_the_sign_test
+- (tails.py) i + ½ for i − ½, one term too many or too few -> test_tails_are_scipys
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def test_left_wins_by_hand():
 
 
 def test_nulls_take_no_part():
-    labels = [label("x", f"{n}", (2, None, 1), slots=(n % 3, (n + 1) % 3, (n + 2) % 3)) for n in range(30)]
+    generator = numpy.random.default_rng(6)
+    slots = [tuple(generator.permutation(3).tolist()) for _ in range(29)]
+    labels = [label("x", f"{n}", (2, None, 1), slots=shown) for n, shown in enumerate(slots)]
     without = [Label("x", o.task, ("a", "c"), (2, 1), slots=(o.slots[0], o.slots[2])) for o in labels]
     assert left_wins(labels) == left_wins(without)
     one, other = slot_wins(labels), slot_wins(without)

@@ -5,7 +5,7 @@ Mutations seen to fail (alignment/agreement/quality.py, wins.py; alignment/inter
 - the estimate or the lower bound against the floor -> test_quarantine_by_gold
 - FEWEST_ANNOTATORS 4, `>=` LARGEST_SHARE -> test_quarantine_by_share
 - a label compared with the first in place of the one before -> test_self_consistency_by_hand
-- nulls or unknown slots taken as unchanged -> test_unchanged_by_hand
+- nulls not looked at -> test_unchanged_by_hand
 - the mean in place of the median, skips among the labels -> test_quality_by_hand
 - the shorter as winner, like lengths not asked -> test_longer_wins_by_hand
 - wins against the own source counted -> test_source_wins_by_hand

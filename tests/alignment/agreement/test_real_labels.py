@@ -1,7 +1,6 @@
 """Real rankings, against a few lines of plain Python; and all figures of simulated ones under their registered names.
 
-Mutations seen to fail: a name not registered, ties kept in pairwise_strict (summary.py); the later listed as winner
-(position.py); the shorter as winner (wins.py)."""
+Mutations seen to fail: a name not registered, ties kept in pairwise_strict (summary.py) -> test_figures_have_registered_names."""
 
 from __future__ import annotations
 

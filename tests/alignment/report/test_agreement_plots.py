@@ -2,8 +2,8 @@
 
 Mutations seen to fail (alignment/report/agreement.py):
 - annotators cut off by name in place of by meetings -> test_heat_map
-- the band left out of the words, `<` in place of `>` -> test_slot_bars
-- highest first, the floor's line left at a half -> test_forests
+- a slot hatched inside of its band -> test_slot_bars
+- highest first -> test_forests
 """
 
 from __future__ import annotations
