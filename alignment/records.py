@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -91,21 +91,11 @@ class Ranking:
 
     def strict_pairs(self) -> list[tuple[int, int]]:
         """(i, j) for every pair where response i was ranked above response j."""
-        return [
-            (i, j)
-            for i, better in enumerate(self.ranks)
-            for j, worse in enumerate(self.ranks)
-            if better is not None and worse is not None and better < worse
-        ]
+        return strict_pairs(self.ranks)
 
     def tied_pairs(self) -> list[tuple[int, int]]:
         """(i, j), i < j, for every pair of responses with equal ranks: compared and found alike."""
-        return [
-            (i, j)
-            for j, second in enumerate(self.ranks)
-            for i, first in enumerate(self.ranks[:j])
-            if first is not None and first == second
-        ]
+        return tied_pairs(self.ranks)
 
 
 @dataclass(frozen=True)
@@ -122,6 +112,26 @@ class Verdict:
     annotator: str | None = None
     source: str | None = None
     group: str | None = None
+
+
+def strict_pairs(ranks: Sequence[int | None]) -> list[tuple[int, int]]:
+    """(i, j) for every pair with ranks[i] < ranks[j]: i is the better one."""
+    return [
+        (i, j)
+        for i, better in enumerate(ranks)
+        for j, worse in enumerate(ranks)
+        if better is not None and worse is not None and better < worse
+    ]
+
+
+def tied_pairs(ranks: Sequence[int | None]) -> list[tuple[int, int]]:
+    """(i, j), i < j, for every pair with equal ranks."""
+    return [
+        (i, j)
+        for j, second in enumerate(ranks)
+        for i, first in enumerate(ranks[:j])
+        if first is not None and first == second
+    ]
 
 
 def read_demonstrations(path: str | Path, name: str = "--data") -> list[Demonstration]:

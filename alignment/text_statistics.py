@@ -1,10 +1,18 @@
-"""How varied a set of responses is, and when two texts are the same but for their dress."""
+"""How varied a set of responses is, when two texts are as long as each other, and when they differ in their dress alone."""
 
 from __future__ import annotations
 
 import itertools
 import re
 import unicodedata
+
+MATCHED = 0.1
+"""Two texts are of like length where they differ by at most this share of the longer one's characters."""
+
+
+def of_like_length(one: int, other: int) -> bool:
+    """Whether two lengths, in characters, are close enough that length cannot be what decides."""
+    return abs(one - other) <= MATCHED * max(one, other)
 
 
 def distinct_2(texts: list[str]) -> float:

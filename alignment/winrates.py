@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from alignment.intervals import bootstrap_ratio
+from alignment.intervals import clustered_mean
 
 RIDGE = 1.0
 """Weight of ½φ² in the length control: a normal prior of one logit on φ (ours: AlpacaEval chooses its by cross-validation)."""
@@ -31,6 +31,11 @@ class LengthControl:
     reason: str | None = None
 
 
+def outcome(difference: float) -> float:
+    """1 where the difference (mine − other's) is above 0, 0 where below, ½ where equal."""
+    return 0.5 if difference == 0 else float(difference > 0)
+
+
 def outcomes(scores: list[float], scores_against: list[float]) -> numpy.ndarray:
     """(n,) 1 where the policy's response scores higher, 0 where lower, ½ where the scores are equal."""
     return (numpy.sign(numpy.subtract(scores, scores_against)) + 1) / 2
@@ -42,10 +47,11 @@ def win_rate(wins: numpy.ndarray, clusters: list[str], seed: int = 0) -> WinRate
 
     wins: (n,) outcomes in {0, ½, 1}. clusters: (n,) the prompt (or group) of each comparison.
     Raises ValueError when there is no comparison. Source: AlpacaEval 2 (ties count half); the bootstrap by prompt
-    is `alignment.intervals.bootstrap_ratio`."""
-    _, rows = numpy.unique(clusters, return_inverse=True)
-    rate, low, high = bootstrap_ratio(numpy.bincount(rows, weights=wins), numpy.bincount(rows), seed=seed)
-    return WinRate(rate, low, high, n=len(wins), ties=int((wins == 0.5).sum()))
+    is `alignment.intervals.clustered_mean`."""
+    found = clustered_mean(wins, clusters, seed)
+    if found is None:
+        raise ValueError("there is no comparison, so no win rate")
+    return WinRate(found.value, found.low, found.high, n=found.n, ties=int((wins == 0.5).sum()))
 
 
 def length_controlled(wins: numpy.ndarray, lengths: list[int], lengths_against: list[int]) -> LengthControl:

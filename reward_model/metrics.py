@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +20,9 @@ from alignment.calibration import (
 )
 from alignment.intervals import bootstrap_ratio
 from alignment.records import Ranking
-
-MATCHED = 0.1
-"""Two responses are of like length where they differ by at most this share of the longer one's characters."""
+from alignment.tails import chi_square_above
+from alignment.text_statistics import of_like_length
+from alignment.winrates import outcome
 
 MOST_GROUPS = 20
 """Annotators or sources that are told one by one, those with the most pairs; the rest are one group."""
@@ -72,8 +71,8 @@ def held_out_pairs(
         )
         for i, j in ranking.strict_pairs():
             difference, longer = its_scores[i] - its_scores[j], lengths[i] - lengths[j]
-            matched = abs(longer) <= MATCHED * max(lengths[i], lengths[j])
-            rows.append((_win(difference), _win(longer), _win(j - i), scale * difference, matched, *about))
+            matched = of_like_length(lengths[i], lengths[j])
+            rows.append((outcome(difference), outcome(longer), outcome(j - i), scale * difference, matched, *about))
     return HeldOutPairs(*(numpy.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -135,7 +134,7 @@ def mcnemar(first: numpy.ndarray, second: numpy.ndarray, cluster: numpy.ndarray)
     return {
         "difference": float((first - second).mean()),
         "chi_square": square,
-        "p": math.erfc(math.sqrt(square / 2)),
+        "p": chi_square_above(square, 1),
     }
 
 
@@ -170,7 +169,3 @@ def _figures(pairs: HeldOutPairs, chosen: numpy.ndarray, seed: int) -> dict[str,
         "length_baseline_accuracy": float(pairs.longer[chosen].mean()),
         "position_baseline_accuracy": float(pairs.earlier[chosen].mean()),
     }
-
-
-def _win(difference: float) -> float:
-    return 0.5 if difference == 0 else float(difference > 0)

@@ -6,12 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable
 from typing import Any
 
-import numpy
-
 from alignment.data_check.excerpt import excerpt
 from alignment.data_check.findings import Findings
 from alignment.data_check.lines import Entry
-from alignment.intervals import bootstrap_ratio
+from alignment.intervals import clustered_mean
+from alignment.winrates import outcome
 
 MARGIN = 0.05
 """A bias is a finding when its whole 95 % interval lies further than this from one half."""
@@ -67,31 +66,25 @@ def _counts(entries: list[Entry]) -> dict[str, int]:
 def _bias(name: str, entries: list[Entry], findings: Findings) -> dict[str, Any]:
     """Share of strict pairs that the earlier listed (the longer) response wins, equal lengths a half, with its 95 %
     interval by prompts."""
-    wins: dict[str, float] = defaultdict(float)
-    pairs: dict[str, int] = defaultdict(int)
-    for entry in entries:
-        for winner, loser in entry.record.strict_pairs():
-            wins[entry.prompt] += _won(name, entry.responses, winner, loser)
-            pairs[entry.prompt] += 1
-    if not pairs:
+    won = [
+        (entry.prompt, _won(name, entry.responses, winner, loser))
+        for entry in entries
+        for winner, loser in entry.record.strict_pairs()
+    ]
+    found = clustered_mean([each for _, each in won], [prompt for prompt, _ in won])
+    if found is None:
         return {"share": None, "low": None, "high": None, "pairs": 0, "prompts": 0}
-    prompts = list(pairs)
-    share, low, high = bootstrap_ratio(
-        numpy.array([wins[prompt] for prompt in prompts]), numpy.array([pairs[prompt] for prompt in prompts])
-    )
-    if len(pairs) >= FEWEST_PROMPTS and (low > 0.5 + MARGIN or high < 0.5 - MARGIN):
+    share, low, high = found.value, found.low, found.high
+    if found.clusters >= FEWEST_PROMPTS and (low > 0.5 + MARGIN or high < 0.5 - MARGIN):
         who = "earlier listed" if name == "position_bias" else "longer"
-        findings.add(
-            name, None, f"the {who} response wins {share:.1%} of {sum(pairs.values())} pairs [{low:.1%}, {high:.1%}]"
-        )
-    return {"share": share, "low": low, "high": high, "pairs": sum(pairs.values()), "prompts": len(pairs)}
+        findings.add(name, None, f"the {who} response wins {share:.1%} of {found.n} pairs [{low:.1%}, {high:.1%}]")
+    return {"share": share, "low": low, "high": high, "pairs": found.n, "prompts": found.clusters}
 
 
 def _won(name: str, responses: list[str], winner: int, loser: int) -> float:
     if name == "position_bias":
-        return float(winner < loser)
-    difference = len(responses[winner]) - len(responses[loser])
-    return 0.5 if difference == 0 else float(difference > 0)
+        return outcome(loser - winner)
+    return outcome(len(responses[winner]) - len(responses[loser]))
 
 
 def _annotators(entries: list[Entry], findings: Findings) -> dict[str, Any]:

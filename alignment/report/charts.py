@@ -85,16 +85,19 @@ def curves(
     return Figure(title, p.svg, f"{y} over {x}: {said}{levels}{kept_said}.", caption)
 
 
-def estimates(title: str, x: str, rows: Sequence[Estimate], *, half: bool = True, caption: str = "") -> Figure | None:
-    """Shares with their intervals, one a line, the name above each; half: a line where a coin would be."""
+def estimates(
+    title: str, x: str, rows: Sequence[Estimate], *, level: float | None = 0.5, caption: str = ""
+) -> Figure | None:
+    """Shares with their intervals, one a line, the name above each; level: a dashed line there, by default where a coin
+    would be."""
     if not rows:
         return None
     with plot(x, "", size=(SIZE[0], 0.85 + 0.56 * len(rows))) as p:
         axes = p.axes
-        low, high = _range(rows, half)
+        low, high = _range(rows, level)
         axes.set(xlim=(low, high), ylim=(len(rows) - 0.45, -0.75), yticks=[])
-        if half:
-            axes.axvline(0.5, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+        if level is not None:
+            axes.axvline(level, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         for row, one in enumerate(rows):
             _estimate(axes, row, one, low, high)
@@ -202,10 +205,10 @@ def _estimate(axes, row: int, one: Estimate, low: float, high: float) -> None:
         axes.axhline(row - 0.65, color=GRID, linewidth=0.7)
 
 
-def _range(rows: Sequence[Estimate], half: bool) -> tuple[float, float]:
-    """Left and right end of the axis: all that is shown, the half among it, with a little room."""
+def _range(rows: Sequence[Estimate], level: float | None) -> tuple[float, float]:
+    """Left and right end of the axis: all that is shown, the dashed line among it, with a little room."""
     values = [
-        *([0.5] if half else []),
+        *([] if level is None else [level]),
         *(one.value for one in rows),
         *(share for one in rows for _, share in one.beside),
     ]

@@ -199,7 +199,7 @@ def _behaviour_figure(behaviour: dict[str, dict[str, float]], key: str, count: s
         for name, one in behaviour.items()
     ]
     caption = "Lower is better. Bars are 95 % binomial (Wilson) intervals."
-    return charts.estimates(capital(about.label), about.axis, rows, half=False, caption=caption)
+    return charts.estimates(capital(about.label), about.axis, rows, level=None, caption=caption)
 
 
 def _behaviour_table(behaviour: dict[str, dict[str, float]]) -> Table:

@@ -1,0 +1,1 @@
+"""How well people's rankings agree, and where they lean: agreement, bias and quality. Pure functions of labels."""
