@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 
 from alignment.errors import UserError
-from alignment.processes import count, is_main, rank
+from alignment.processes import count, rank
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -41,8 +42,10 @@ def accelerator() -> Any:
     )
 
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # each process checks the weights that it loads
+    if not torch.cuda.is_available():
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # for transformers' trainer, too, which starts accelerate anew
     waits, sync = InitProcessGroupKwargs(timeout=LONGEST_WAIT), DistributedDataParallelKwargs(broadcast_buffers=False)
-    made = Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available(), kwargs_handlers=[waits, sync])
+    made = Accelerator(mixed_precision="no", kwargs_handlers=[waits, sync])
     asked = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
     if asked and made.distributed_type == DistributedType.MULTI_CPU:  # accelerate knows FSDP on GPUs only
         made.state.fsdp_plugin = FullyShardedDataParallelPlugin()
@@ -53,8 +56,10 @@ def accelerator() -> Any:
             f"accelerate's configuration asks for {made.distributed_type.value}; it must be MULTI_GPU, or FSDP with "
             "fsdp_version 2: see docs/processes.md"
         )
-    if made.is_fsdp2:  # a policy that answers is whole in each process anyway
-        made.state.fsdp_plugin.reshard_after_forward = False
+    for message in ("FSDP2-wrapped module .* returned a view", "`broadcast_buffers` is deprecated"):
+        warnings.filterwarnings("ignore", message=message)  # nothing writes into one; accelerate's own way to say it
+    if made.is_fsdp2:
+        made.state.fsdp_plugin.reshard_after_forward = False  # a policy that answers is whole anyway
     return made
 
 
@@ -127,6 +132,16 @@ def join(model: nn.Module) -> None:
         _JOINED[model] = fsdp2_prepare_model(accelerator(), Whole(model))
     elif any(parameter.requires_grad for parameter in model.parameters()):
         _JOINED[model] = accelerator().prepare_model(Whole(model))
+
+
+def wrapper(model: nn.Module) -> Any:
+    """What accelerate made of a joined model."""
+    return _JOINED[model]
+
+
+def leave(model: nn.Module) -> None:
+    """Forgets a joined model that is trained: without it, it would stay in memory."""
+    _JOINED.pop(model, None)
 
 
 def joined(model: nn.Module, call: Callable[[], T]) -> T:
@@ -210,6 +225,19 @@ def all_of(part: torch.Tensor, length: int | None = None) -> torch.Tensor:
     return whole[:length] if isinstance(whole, torch.Tensor) else whole
 
 
+def all_of_any_length(part: torch.Tensor) -> torch.Tensor:
+    """The same, where the parts are not equally long."""
+    if count() == 1:
+        return part
+    return torch.cat([each.to(part.device) for each in gathered(part.cpu())])
+
+
+def require_whole(command: str) -> None:
+    """UserError for a command that keeps whole models in each process."""
+    if sharded():
+        raise UserError(f"align {command} keeps its whole model in each process; start it with configs/ddp.yaml")
+
+
 def summed(tensor: torch.Tensor) -> torch.Tensor:
     """Σ over the processes."""
     if count() == 1:
@@ -241,4 +269,6 @@ def whole_weights(model: nn.Module) -> dict[str, torch.Tensor] | None:
     if not sharded() or model not in _JOINED:
         return None
     weights = accelerator().get_state_dict(_JOINED[model])
-    return {name.removeprefix("model."): value for name, value in weights.items()} if is_main() else {}
+    every, once = (dict(model.named_parameters(remove_duplicate=tied)) for tied in (False, True))
+    plain = {name.removeprefix("model."): value for name, value in weights.items()}
+    return {name: value for name, value in plain.items() if name in once or name not in every}  # tied ones once

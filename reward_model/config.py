@@ -121,4 +121,5 @@ COMMAND = Command(
     run="reward_model.train:run",
     repeats=True,
     plan="reward_model.plan:plan",
+    processes=True,
 )
