@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from alignment.collectives import same
 from alignment.config import Settings, asdict, flag
-from alignment.distributed import ONE, kind, same, wait
+from alignment.distributed import ONE, kind, wait
 from alignment.errors import UserError
 from alignment.processes import count, is_main
 from alignment.tracking import Log

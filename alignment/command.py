@@ -118,7 +118,9 @@ def _require_one_process(command: Command, options: Any) -> None:
         raise UserError(f"runs in one process, and {count()} were started; start it without accelerate launch")
     for given, name in ((options.dry_run, "--dry-run"), (options.seeds > 1, f"--seeds {options.seeds}")):
         if given:
-            raise UserError(f"{name}: runs in one process, and {count()} were started; start it without accelerate launch")
+            raise UserError(
+                f"{name}: runs in one process, and {count()} were started; start it without accelerate launch"
+            )
 
 
 def _left(settings: Any) -> str:

@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_norm_
 
 from alignment.errors import UserError
-from alignment.processes import count, rank
+from alignment.processes import count
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -111,7 +111,7 @@ class Whole(nn.Module):
         super().__init__()
         self.model = model
         layers = (getattr(module, "_no_split_modules", None) for module in model.modules())
-        self._no_split_modules = next((names for names in layers if names), [])
+        self._no_split_modules: list[str] = next((names for names in layers if names), [])
 
     def forward(self, call: Callable[[], Any]) -> Any:
         return call()
@@ -189,67 +189,18 @@ def clip_gradients(parameters: list[nn.Parameter], limit: float) -> float:
     return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
-def same(value: T) -> T:
-    """The main process's value, for what all must decide alike."""
-    if count() == 1:
-        return value
-    from accelerate.utils import broadcast_object_list
-
-    return broadcast_object_list([value])[0]
-
-
-def gathered(value: T) -> list[T]:
-    """Each process's value, in their order."""
-    if count() == 1:
-        return [value]
-    from accelerate.utils import gather_object
-
-    return gather_object([value])
-
-
-def share(rows: list[T]) -> list[T]:
-    """This process's part of the rows: the parts follow each other and are equally long, so that all do as many forward
-    passes; what is left over repeats the first row. See `all_of`."""
-    size = -(-len(rows) // count())
-    padded = [*rows, *rows[:1] * (size * count() - len(rows))]
-    return padded[rank() * size : (rank() + 1) * size]
-
-
-def all_of(part: torch.Tensor, length: int | None = None) -> torch.Tensor:
-    """(n, ...) of each process → all of them below each other, as `share` cut them: `length` rows."""
-    if count() == 1:
-        return part
-    from accelerate.utils import gather
-
-    whole = gather(part.contiguous())
-    return whole[:length] if isinstance(whole, torch.Tensor) else whole
-
-
-def all_of_any_length(part: torch.Tensor) -> torch.Tensor:
-    """The same, where the parts are not equally long."""
-    if count() == 1:
-        return part
-    return torch.cat([each.to(part.device) for each in gathered(part.cpu())])
-
-
 def require_whole(command: str) -> None:
     """UserError for a command that keeps whole models in each process."""
     if sharded():
         raise UserError(f"align {command} keeps its whole model in each process; start it with configs/ddp.yaml")
 
 
-def summed(tensor: torch.Tensor) -> torch.Tensor:
-    """Σ over the processes."""
-    if count() == 1:
-        return tensor
-    from accelerate.utils import reduce
-
-    return reduce(tensor, "sum")
-
-
 def local(tensor: Any) -> torch.Tensor:
     """What this process holds of a parameter or moment."""
-    return tensor.detach().to_local() if isinstance(tensor, DTensor) else tensor
+    if not isinstance(tensor, DTensor):
+        return tensor
+    detached: Any = tensor.detach()
+    return detached.to_local()
 
 
 def like(parameter: Any, part: torch.Tensor) -> torch.Tensor:

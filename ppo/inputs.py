@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from alignment.chat import encode_prompt, stop_ids
-from alignment.distributed import all_of, share
+from alignment.collectives import all_of, share
 from alignment.errors import UserError
 from alignment.functions import load_function
 from alignment.models import load_policy

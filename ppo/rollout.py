@@ -12,7 +12,7 @@ import torch
 
 from alignment.chat import Tokens, collate, decode_response, padding_id
 from alignment.clock import Clock
-from alignment.distributed import all_of, gathered, same, share, summed
+from alignment.collectives import all_of, gathered, same, share, summed
 from alignment.functions import Judge, require_finite
 from alignment.logprobs import response_logprobs
 from alignment.processes import count, rank

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from alignment.chat import encode_prompt, stop_ids
-from alignment.distributed import all_of, share
+from alignment.collectives import all_of, share
 from alignment.records import PromptRecord, read_prompts
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import load_scorer

@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from alignment.checkpoint import Checkpoints, sync
 from alignment.clock import Clock
+from alignment.collectives import same
 from alignment.config import flag
-from alignment.distributed import join, require_divisible, same, whole_weights
+from alignment.distributed import join, require_divisible, whole_weights
 from alignment.errors import UserError
 from alignment.history import both, history
 from alignment.learning_rates import learning_rate
 from alignment.models import add_lora, frozen_copy, parameter_count, save_model
-from alignment.processes import is_main
+from alignment.processes import count, is_main
 from alignment.progress import progress
 from alignment.records import write_jsonl
 from alignment.run import output_directory
@@ -215,7 +216,12 @@ def run(settings: PPOSettings) -> dict[str, Any]:
 
 
 def check_shares(settings: PPOSettings) -> None:
-    """UserError where the processes cannot share the batches evenly."""
+    """UserError where the processes cannot share the batches evenly, or the rollouts."""
+    if settings.rollout_engine == "vllm" and count() > 1:
+        raise UserError(
+            f"--rollout-engine is vllm; in {count()} processes it must be hf: leave it out, or start it without accelerate "
+            "launch"
+        )
     for name in ("batch_size", "minibatch_size", "ptx_batch_size"):
         require_divisible(flag(name), getattr(settings, name) or settings.minibatch_size)
 

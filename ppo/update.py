@@ -6,8 +6,10 @@ from collections import defaultdict
 from typing import Any
 
 import torch
+
 from alignment.chat import Tokens
-from alignment.distributed import accumulating, clip_gradients, gathered, same
+from alignment.collectives import gathered, same
+from alignment.distributed import accumulating, clip_gradients
 from alignment.logprobs import response_loss
 from alignment.masked import masked_sum
 from alignment.models import trainable
@@ -65,8 +67,8 @@ def _of_all(sums: dict[str, float]) -> dict[str, float]:
     parts = gathered(dict(sums))
     if len(parts) == 1:
         return sums
-    rules = {**dict.fromkeys(LARGEST, max), **dict.fromkeys(ALIKE, lambda values: values[0])}
-    return {name: rules.get(name, sum)([part[name] for part in parts]) for name in sums}
+    whole = {name: sum(part[name] for part in parts) for name in sums if name not in ALIKE}
+    return {**sums, **whole, **{name: max(part[name] for part in parts) for name in LARGEST}}
 
 
 def _accumulate_policy(

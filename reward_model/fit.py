@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 
 from alignment.checkpoint import Checkpoints
-from alignment.distributed import accumulating, all_of_any_length, gathered, join, joined, leave
+from alignment.collectives import all_of_any_length, gathered
+from alignment.distributed import accumulating, join, joined, leave
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
@@ -23,7 +24,6 @@ from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
 from reward_model.objective import Objective, bradley_terry
 from reward_model.thumbs import Thumb, portions, thumb_losses
-
 
 T = TypeVar("T")
 
@@ -139,9 +139,7 @@ def lesson_loss(scorer: Scorer, lesson: Lesson, settings: RewardSettings, losses
     return sum(gathered(total)) / count()
 
 
-def _thumbs_loss(
-    scorer: Scorer, lesson: Lesson, settings: RewardSettings, reference: torch.Tensor, size: int
-) -> float:
+def _thumbs_loss(scorer: Scorer, lesson: Lesson, settings: RewardSettings, reference: torch.Tensor, size: int) -> float:
     """Adds the gradient of verdict_weight · sum over thumbs ÷ thumbs a step, `size` thumbs at a time. Returns the loss."""
     own, weight = _own(lesson.thumbs)
     weight *= settings.verdict_weight / lesson.thumbs_a_step
@@ -157,11 +155,11 @@ def _thumbs_loss(
     return total
 
 
-def _own(rows: Sequence[T]) -> tuple[Sequence[T], float]:
+def _own(rows: Sequence[T]) -> tuple[list[T], float]:
     """This process's rows, and what their loss is multiplied by before gradients are averaged: 0 where there are fewer rows
     than processes, for each must take part."""
-    own = rows[rank() :: count()]
-    return (own, float(count())) if own else (rows[:1], 0.0)
+    own = [*rows[rank() :: count()]]
+    return (own, float(count())) if own else ([*rows[:1]], 0.0)
 
 
 def _scores(scorer: Scorer, sequences: list[list[int]], settings: RewardSettings) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from alignment.checkpoint import Checkpoints
-from alignment.distributed import gathered, share
+from alignment.collectives import gathered, share
 from alignment.processes import is_main
 from alignment.records import Ranking, write_jsonl
 from alignment.scorer import Scorer

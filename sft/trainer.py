@@ -15,7 +15,8 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from alignment.chat import padding_id
-from alignment.distributed import gathered, join, wrapper
+from alignment.collectives import gathered
+from alignment.distributed import join, wrapper
 from alignment.errors import UserError
 from alignment.history import history
 from alignment.logprobs import response_logprobs

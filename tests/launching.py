@@ -14,9 +14,20 @@ TIMEOUT = 300  # seconds; a hang is a failure
 
 def launch(config: str, script: list[str], folder: Path, processes: int = 2) -> subprocess.CompletedProcess[str]:
     """Runs `accelerate launch --config_file configs/CONFIG.yaml SCRIPT` in `folder`, on the CPU."""
-    line = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "configs" / f"{config}.yaml")]
+    line = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(ROOT / "configs" / f"{config}.yaml"),
+    ]
     paths = [str(ROOT), str(ROOT / "kernels"), str(ROOT / "tests")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.run(
         [*line, "--num_processes", str(processes), *script],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False,

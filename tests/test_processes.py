@@ -59,8 +59,14 @@ def folder(tmp_path_factory) -> Path:
     (place / "prompts.jsonl").write_text("\n".join(lines) + "\n")
     shown = [json.dumps({"prompt": prompt, "response": " the boat" * n}) for n, prompt in enumerate(PROMPTS, start=1)]
     (place / "demonstrations.jsonl").write_text("\n".join(shown) + "\n")
-    verdicts = [json.dumps({"prompt": "Tom", "response": {"text": f"kite {n}"}, "verdict": ("bad", "good")[n % 2]}) for n in range(13)]
-    ranked = [json.dumps({"prompt": f"Tom {n}", "responses": ["a boat", f"the river {n}", "red"], "ranks": [1, 2, n % 3 + 1]}) for n in range(13)]
+    verdicts = [
+        json.dumps({"prompt": "Tom", "response": {"text": f"kite {n}"}, "verdict": ("bad", "good")[n % 2]})
+        for n in range(13)
+    ]
+    ranked = [
+        json.dumps({"prompt": f"Tom {n}", "responses": ["a boat", f"the river {n}", "red"], "ranks": [1, 2, n % 3 + 1]})
+        for n in range(13)
+    ]
     learned = [json.dumps({"prompt": f"Tom {n}", "response": " the boat" * (n % 4 + 1)}) for n in range(12)]
     for name, lines in (("verdicts", verdicts), ("rankings", ranked), ("shown", learned)):
         (place / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
@@ -91,7 +97,11 @@ def reward(folder: Path, output: str) -> tuple[str, list[str], bool]:
 
 def sft(folder: Path, output: str) -> tuple[str, list[str], bool]:
     small = "--epochs 2 --batch-size 4 --microbatch-size 1 --lr 1e-3 --holdout-fraction 0"
-    return "sft", f"--base {folder}/policy --data {folder}/shown.jsonl {small} --output {folder}/{output}".split(), False
+    return (
+        "sft",
+        f"--base {folder}/policy --data {folder}/shown.jsonl {small} --output {folder}/{output}".split(),
+        False,
+    )
 
 
 @pytest.fixture(scope="module")
