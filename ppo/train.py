@@ -219,7 +219,7 @@ def check_shares(settings: PPOSettings) -> None:
     """UserError where the processes cannot share the batches evenly, or the rollouts."""
     if settings.rollout_engine == "vllm" and count() > 1:
         raise UserError(
-            f"--rollout-engine is vllm; in {count()} processes it must be hf: leave it out, or start it without accelerate "
+            f"--rollout-engine is vllm; in {count()} processes it must be transformers: leave it out, or start it without accelerate "
             "launch"
         )
     for name in ("batch_size", "minibatch_size", "ptx_batch_size"):

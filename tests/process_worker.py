@@ -17,7 +17,7 @@ import torch
 from alignment.chat import collate, padding_id, stop_ids
 from alignment.models import unwrapped
 
-GENERATING = ("ppo.inputs", "ppo.rollout", "ppo.samples", "ppo.selection")
+GENERATING = ("ppo.inputs", "ppo.engines", "ppo.samples", "ppo.selection")
 
 
 def answers(model: Any, tokenizer: Any, prompts: list[list[int]], settings: Any) -> Any:

@@ -2,8 +2,6 @@
 
 Where runs are compared, responses are invented (`process_worker.answers`), because each process draws from a seed of its own;
 everything else is the commands' own.
-
-Mutations seen to fail: ...
 """
 
 from __future__ import annotations
