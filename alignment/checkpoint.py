@@ -15,8 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from alignment.collectives import same
 from alignment.config import Settings, asdict, flag
+from alignment.distributed import ONE, kind, wait
 from alignment.errors import UserError
+from alignment.processes import count, is_main
 from alignment.tracking import Log
 from alignment.training_state import Tensors, load_values, save_state
 
@@ -46,12 +49,16 @@ class Checkpoints:
         self.lines: list[tuple[dict[str, float], int]] = []
         self.settings = _settings(settings)
         self._command, self._reads = command, _digests(settings, reads)
-        if not settings.resume and not look:
-            self._clear()
-        self.start = self._newest(look) if settings.resume else None
+        self.start = same(self._found(settings.resume, look) if is_main() else None)
         if self.start and not look:
             self.lines = [(values, step) for values, step in load_values(self.start)["lines"]]
             print(f"going on from {self.start}", file=sys.stderr)
+
+    def _found(self, resume: bool, look: bool) -> Path | None:
+        """Where the run goes on from; without `resume` nowhere, and what lies there is removed."""
+        if not resume and not look:
+            self._clear()
+        return self._newest(look) if resume else None
 
     def notes(self) -> list[str]:
         """What a plan says of them."""
@@ -74,17 +81,22 @@ class Checkpoints:
 
     def save(self, step: int, parts: dict[str, Tensors], values: dict[str, Any]) -> None:
         """Saves the run as it is after `step`; only the newest two stay. After a kill at any moment the newest that was
-        renamed is whole."""
+        renamed is whole. Every process calls it, and writes its own state; they share the folder."""
         final = self.folder / f"step-{step:08d}"
         partial = final.with_name(f".{final.name}.partial")
-        self.folder.mkdir(exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        if is_main():
+            self.folder.mkdir(exist_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
+        wait()
         try:
             save_state(partial, parts, {**values, "lines": self.lines})
+            wait()
+            if not is_main():
+                return
             files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in _files(partial)}
             manifest = {
                 "format": FORMAT, "command": self._command, "step": step, "settings": self.settings, "reads": self._reads,
-                "files": files,
+                "files": files, **({"processes": kind()} if count() > 1 else {}),
             }  # fmt: skip
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
             sync(partial)
@@ -99,7 +111,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """All of them: the output is there."""
-        if self.folder.exists():
+        if is_main() and self.folder.exists():
             _sync_one(self.folder.parent)  # the output's rename must last longer than these
             self._clear()
 
@@ -132,6 +144,11 @@ class Checkpoints:
                 raise UserError(
                     f"{self.folder}: holds checkpoints of {name} {manifest[name]}, not {ours}; choose another --output, {advice}"
                 )
+        if manifest.get("processes", ONE) != kind():
+            raise UserError(
+                f"{self.folder}: the run that stopped had {manifest.get('processes', ONE)}, this one has {kind()}; "
+                f"start as many, {advice}"
+            )
         before, now = manifest["settings"], self.settings
         differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         if differing:

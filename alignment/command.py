@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from alignment.config import Settings, parse
 from alignment.errors import UserError
 from alignment.exit_codes import DONE, INTERRUPTED, USER_ERROR
+from alignment.processes import count, first_to_fail, is_main
 from alignment.repeat import repeat
 from alignment.terminal import streams
 
@@ -39,6 +41,7 @@ class Command:
     run: str
     repeats: bool = False  # whether it can be run under several seeds
     plan: str | None = None
+    processes: bool = False  # whether `accelerate launch` may run it in several processes
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,22 @@ class Outcome:
 def main(command: Command, argv: list[str] | None = None, prog: str | None = None) -> int:
     """Runs the command; returns its exit code (`alignment/exit_codes.py`). Other exceptions are bugs and propagate."""
     with streams() as stdout:
-        code = _main(command, sys.argv[1:] if argv is None else argv, prog)
+        code = _in_any_process(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
         if stdout.lost and code not in (USER_ERROR, INTERRUPTED):
             print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
             return USER_ERROR
         return code
+
+
+def _in_any_process(command: Command, argv: list[str], prog: str | None) -> int:
+    """The command alone, or as one of several processes: the first to fail says why, the others lose their connection."""
+    try:
+        return _main(command, argv, prog)
+    except Exception:
+        if first_to_fail():
+            raise
+        return USER_ERROR
 
 
 def _main(command: Command, argv: list[str], prog: str | None) -> int:
@@ -74,22 +87,40 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             repeats=command.repeats,
             plans=command.plan is not None,
         )
+        _require_one_process(command, options)
         _prepare()
         outcome = _planned(command, settings, options) if options.dry_run else _done(command, settings, options)
     except UserError as error:
-        if "--debug" in argv:
-            traceback.print_exc()
-        print(f"align {command.name}: {error}", file=sys.stderr)
+        if first_to_fail():
+            if "--debug" in argv:
+                traceback.print_exc()
+            print(f"align {command.name}: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print(f"\nalign {command.name}: interrupted; {_left(settings)}", file=sys.stderr)
+        if first_to_fail():
+            print(f"\nalign {command.name}: interrupted; {_left(settings)}", file=sys.stderr)
         return INTERRUPTED
+    if not is_main():
+        return outcome.code
     stream = sys.stderr if options.json else sys.stdout
     colour = stream.isatty() and "NO_COLOR" not in os.environ
     print(outcome.text if colour else COLOUR.sub("", outcome.text), file=stream)
     if options.json:
         print(json.dumps(outcome.metrics, allow_nan=False))
     return outcome.code
+
+
+def _require_one_process(command: Command, options: Any) -> None:
+    """UserError where several processes were started for what one does."""
+    if count() == 1:
+        return
+    if not command.processes:
+        raise UserError(f"runs in one process, and {count()} were started; start it without accelerate launch")
+    for given, name in ((options.dry_run, "--dry-run"), (options.seeds > 1, f"--seeds {options.seeds}")):
+        if given:
+            raise UserError(
+                f"{name}: runs in one process, and {count()} were started; start it without accelerate launch"
+            )
 
 
 def _left(settings: Any) -> str:
@@ -105,9 +136,26 @@ def _left(settings: Any) -> str:
 
 
 def _done(command: Command, settings: Any, options: Any) -> Outcome:
+    if count() > 1:
+        return _done_together(command, settings)
     run = function(command.run)
     result = repeat(command.name, run, settings, options.seeds) if options.seeds > 1 else run(settings)
     return result if isinstance(result, Outcome) else Outcome(result, _table(result))
+
+
+def _done_together(command: Command, settings: Any) -> Outcome:
+    """The same in every process; bars and warnings of the others than the main one are not shown."""
+    from alignment import distributed
+
+    with contextlib.ExitStack() as silence:
+        if not is_main():
+            nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            silence.enter_context(contextlib.redirect_stdout(nowhere))
+            silence.enter_context(contextlib.redirect_stderr(nowhere))
+        distributed.start()
+        result = function(command.run)(settings)
+        distributed.stop()
+    return Outcome(result, _table(result))
 
 
 def _planned(command: Command, settings: Any, options: Any) -> Outcome:

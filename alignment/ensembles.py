@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from alignment.config import Settings, setting
 from alignment.errors import UserError
+from alignment.processes import is_main
 
 if TYPE_CHECKING:
     import torch
@@ -49,9 +50,10 @@ def combined(scores: torch.Tensor, rule: Rule, penalty: float) -> torch.Tensor:
 
 
 def write(directory: Path, members: list[str], temperature: float) -> None:
-    """Marks the directory as an ensemble of the directories below it."""
+    """Marks the directory as an ensemble of the directories below it. The main process writes it."""
     value = {"members": members, "score_temperature": temperature}
-    (directory / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    if is_main():
+        (directory / FILE).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def member_paths(path: str, name: str = "--reward-model") -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from alignment.tracking import Log
+from alignment.processes import is_main
+from alignment.tracking import Log, nothing
 
 HISTORY = "history.jsonl"
 
@@ -19,6 +20,9 @@ def history(directory: str | Path) -> Iterator[Log]:
     """`with history(directory) as record: record({"sft/loss": 1.2}, step)`: a line {"step": …, "sft/loss": 1.2} a call.
 
     A number that is not finite becomes null, because NaN is not JSON."""
+    if not is_main():
+        yield nothing
+        return
     with open(Path(directory) / HISTORY, "w", encoding="utf-8") as file:
         yield lambda values, step: print(_line(values, step), file=file)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from alignment.chat import Tokens
+from alignment.distributed import through
 from alignment.masked import full_precision
 from alignment.models import backbone, unwrapped
 from alignment_kernels.fused_linear_token_loss import TokenLoss, fused_linear_token_loss
@@ -19,6 +20,7 @@ _PLAIN_HEADS: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
 
 
 @torch.no_grad()
+@through
 def response_logprobs(model: Any, tokens: Tokens, temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
     """log π(a_t | s_t) and the entropy of π(· | s_t) for every response token: two (B,T) fp32, nats, 0 where masked.
 
@@ -32,6 +34,7 @@ def response_logprobs(model: Any, tokens: Tokens, temperature: float = 1.0) -> t
     return _scatter(logprobs, tokens), _scatter(entropy, tokens)
 
 
+@through
 def response_loss(
     model: Any, tokens: Tokens, loss: TokenLoss, temperature: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -50,6 +53,7 @@ def response_loss(
 
 
 @torch.no_grad()
+@through
 def response_hits(model: Any, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
     """(logprobs (B,T) at temperature 1, hits (B,T) bool: the token is the likeliest one), 0 and False where masked."""
     targets = _targets(tokens)

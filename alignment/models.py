@@ -17,7 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
+from alignment.distributed import accelerator
 from alignment.errors import UserError
+from alignment.processes import count
 
 transformers_logging.disable_progress_bar()  # loading is quick or the download shows its own
 
@@ -25,7 +27,9 @@ Dtype = Literal["float32", "bfloat16"]
 
 
 def device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU where there is one, else the CPU; of several processes each has its own."""
+    if count() > 1:
+        return accelerator().device
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -145,24 +149,26 @@ def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS", "FEATU
         return get_peft_model(model, config).eval()
 
 
-def save_model(model: Any, tokenizer: Any, directory: Path, base: str, final: Path) -> None:
-    """Writes safetensors and the tokenizer. A LoRA model is written as a PEFT adapter of `base`; when `base` is an
+def save_model(
+    model: Any, tokenizer: Any, directory: Path, base: str, final: Path, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Writes safetensors and the tokenizer; weights: the model's own, where it holds but a part of them. A LoRA model is written as a PEFT adapter of `base`; when `base` is an
     adapter itself, the merged model it started from goes into `base/` beside the new adapter (`final` is the place
     that `directory` will be renamed to)."""
     tokenizer.save_pretrained(directory)
     if not isinstance(model, PeftModel):
-        model.save_pretrained(directory)
+        model.save_pretrained(directory, state_dict=weights)
         return
     recorded = base if not Path(base).is_dir() else str(Path(base).resolve())
     if is_adapter(base):
-        bare = copy.deepcopy(model).unload()
+        bare = copy.deepcopy(model).unload() if weights is None else load_policy(base, "--policy")[0]
         bare.save_pretrained(directory / "base")
         tokenizer.save_pretrained(directory / "base")
         recorded = str(final.resolve() / "base")
     model.peft_config["default"].base_model_name_or_path = recorded
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Could not find a config file")  # of a base that is not there yet
-        model.save_pretrained(str(directory))
+        model.save_pretrained(str(directory), state_dict=weights)
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:

@@ -17,6 +17,7 @@ import yaml
 
 from alignment.config import Settings, asdict
 from alignment.errors import UserError
+from alignment.processes import is_main
 
 RESULT_FILES = ("config.yaml", "metrics.json", "run.json")
 """What every run leaves: its settings, its metrics, and what it ran on."""
@@ -27,7 +28,10 @@ def output_directory(output: str | Path) -> Iterator[Path]:
     """A fresh directory that becomes `output` when the block ends well, and vanishes when it does not.
 
     An OSError in the block (no space, no permission) is a UserError, here and below; so is a second run to the same
-    output."""
+    output. Of several processes the main one makes it; the others are told where it is."""
+    if not is_main():
+        yield _partial(Path(output).absolute())
+        return
     with _claimed(output, "directory") as (final, partial):
         yield partial
         for folder, _, files in os.walk(partial):  # safetensors start readable by their owner only

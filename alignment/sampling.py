@@ -11,12 +11,14 @@ from transformers import GenerationConfig
 
 from alignment.chat import Tokens, collate, padding_id, stop_ids
 from alignment.config import GenerationSettings
+from alignment.distributed import through
 from alignment.errors import UserError
 from alignment.models import context_length, unwrapped
 from alignment.progress import progress
 
 
 @torch.no_grad()
+@through
 def generate(model: Any, tokenizer: Any, prompts: list[list[int]], settings: GenerationSettings) -> Tokens:
     """One response a prompt, as one batch. A response ends with its first stop token, which counts; what follows is padding.
 

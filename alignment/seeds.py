@@ -9,14 +9,17 @@ from collections.abc import Iterator
 import numpy
 import torch
 
+from alignment.processes import rank as own_rank
+
 RANK_STRIDE = 100_003  # lm-human-preferences: process r draws from seed + r · 100003
 
 
-def seed_everything(seed: int, threads: int | None = None, rank: int = 0) -> None:
-    """Seeds Python, numpy and torch with seed + rank · 100003; sets torch's CPU threads where asked."""
+def seed_everything(seed: int, threads: int | None = None, rank: int | None = None) -> None:
+    """Seeds Python, numpy and torch with seed + rank · 100003; sets torch's CPU threads where asked. rank: this process's
+    number where none is given."""
     if threads is not None:
         torch.set_num_threads(threads)
-    value = seed + rank * RANK_STRIDE
+    value = seed + (own_rank() if rank is None else rank) * RANK_STRIDE
     random.seed(value)
     numpy.random.seed(value % 2**32)
     torch.manual_seed(value)

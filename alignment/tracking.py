@@ -11,6 +11,7 @@ from accelerate import tracking
 
 from alignment.config import Settings, asdict
 from alignment.errors import UserError
+from alignment.processes import is_main
 
 PROJECT = "instruct-loop"
 Log = Callable[[dict[str, float], int], None]
@@ -30,8 +31,8 @@ def tracker(report_to: str, directory: Path, settings: Settings) -> Iterator[Log
     The settings are stored with the run; what a tracker keeps in files (tensorboard) goes to `directory`/instruct-loop.
     Enter it before the work starts: a tracker that is not installed is a UserError. "none" logs nothing."""
     require_installed(report_to)
-    if report_to == "none":
-        yield lambda values, step: None
+    if report_to == "none" or not is_main():
+        yield nothing
         return
     run = _start(report_to, directory)
     try:
@@ -39,6 +40,10 @@ def tracker(report_to: str, directory: Path, settings: Settings) -> Iterator[Log
         yield lambda values, step: run.log(values, step=step)
     finally:
         run.finish()
+
+
+def nothing(values: dict[str, float], step: int) -> None:
+    """A log that keeps nothing."""
 
 
 def require_installed(report_to: str) -> None:

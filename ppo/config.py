@@ -194,4 +194,5 @@ COMMAND = Command(
     run="ppo.train:run",
     repeats=True,
     plan="ppo.plan:plan",
+    processes=True,
 )

@@ -9,6 +9,7 @@ import torch
 
 from alignment.body import compute_in
 from alignment.chat import encode_prompt, stop_ids
+from alignment.collectives import all_of, share
 from alignment.errors import UserError
 from alignment.functions import load_function
 from alignment.models import Dtype, load_policy
@@ -46,8 +47,10 @@ class Inputs:
 
     def answers(self, rows: list[int], settings: PPOSettings) -> tuple[torch.Tensor, torch.Tensor]:
         """(scores, whether an EOS ended it) of the reference's responses, one to each of these prompts."""
-        tokens = generate(self.policy, self.tokenizer, [self.encoded[row] for row in rows], settings)
-        return self.score([self.prompts[row] for row in rows], tokens), ended(tokens, [*self.stops])
+        own = share(rows)
+        tokens = generate(self.policy, self.tokenizer, [self.encoded[row] for row in own], settings)
+        scores, finished = self.score([self.prompts[row] for row in own], tokens), ended(tokens, [*self.stops])
+        return all_of(scores, len(rows)), all_of(finished, len(rows))
 
 
 def read_inputs(settings: PPOSettings) -> Inputs:

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from alignment.chat import collate, encode_prompt, encode_response, padding_id
+from alignment.distributed import accumulating
 from alignment.errors import UserError
 from alignment.logprobs import response_loss
 from alignment.models import context_length
+from alignment.processes import count, rank
 from alignment.records import read_demonstrations
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
@@ -59,18 +61,20 @@ def read_ptx(settings: PPOSettings, policy: Any, tokenizer: Any) -> PtxData | No
 
 def accumulate_ptx(policy: Any, data: PtxData, taken: int, settings: PPOSettings) -> float:
     """Adds the gradient of ptx_coef · Σ NLL ÷ tokens, at temperature 1, in micro-batches of its own. Returns the NLL, nats
-    a token."""
+    a token: what this process's records add to it."""
     batch = data.batch(taken, settings)
-    count = sum(len(response) for _, response in batch)
+    learned = sum(len(response) for _, response in batch)
+    own = batch[rank() :: count()]
     total = 0.0
     size = settings.microbatch_size or max(settings.minibatch_size // 4, 1)
-    for start in range(0, len(batch), size):
-        prompts, responses = zip(*batch[start : start + size], strict=True)
+    for start in range(0, len(own), size):
+        prompts, responses = zip(*own[start : start + size], strict=True)
         tokens = collate([*prompts], [*responses], data.pad_id).to(policy.device)
-        loss, _, _ = response_loss(policy, tokens, _negative)
-        (settings.ptx_coef * loss / count).backward()
+        with accumulating(policy, more=start + size < len(own)):
+            loss, _, _ = response_loss(policy, tokens, _negative)
+            (settings.ptx_coef * loss / (learned / count())).backward()
         total += float(loss.detach())
-    return total / count
+    return total / learned
 
 
 def _negative(logprobs: torch.Tensor, entropy: torch.Tensor, rows: slice) -> torch.Tensor:

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
-from alignment.chat import Tokens, collate, decode_response
+from alignment.chat import Tokens, collate, decode_response, padding_id
 from alignment.clock import Clock
+from alignment.collectives import all_of, gathered, same, share, summed
 from alignment.functions import Judge, require_finite
 from alignment.logprobs import response_logprobs
+from alignment.processes import count, rank
 from alignment.records import PromptRecord, Response
 from alignment.scorer import Scorer
 from alignment.seeds import apart
@@ -96,15 +98,19 @@ def make_rollout(
     kl_coef: float,
     clock: Clock,
 ) -> Rollout:
-    """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated."""
+    """Samples one response a prompt, scores it and computes its advantages. Nothing here is differentiated.
+
+    Each process samples and scores its share of the prompts; from there on all hold the whole rollout."""
+    prompts, encoded = share(prompts), share(encoded)
     with clock.part("generate"):
         drawn = engine.generate(encoded)
     tokens = drawn.tokens
     with clock.part("score"):
         scores, gold = roles.score(prompts, tokens), roles.gold_scores(prompts, tokens)
+    tokens, scores, gold = all_tokens(tokens, roles.tokenizer), all_of(scores), None if gold is None else all_of(gold)
     finished = ended(tokens, [*roles.stops])
     normalized = maximised(scores, finished, score_mean, score_sd, settings.missing_eos, settings.score_clip)
-    order = torch.randperm(len(tokens))
+    order = same(torch.randperm(len(tokens)))
     with clock.part("logprobs"):
         logprobs, ref_logprobs, entropy, values = _per_token(roles, tokens, order, settings)
     mask = tokens.response_mask
@@ -116,6 +122,14 @@ def make_rollout(
         values=values, advantages=whitened(advantages, mask), returns=returns, rewards=rewards,
         order=order, gold=gold, sampler_logprobs=drawn.logprobs, weights=weights,
     )  # fmt: skip
+
+
+def all_tokens(tokens: Tokens, tokenizer: Any) -> Tokens:
+    """The tokens of all processes as one batch."""
+    if count() == 1:
+        return tokens
+    prompts, responses = zip(*(row for rows in gathered(tokens.rows()) for row in rows), strict=True)
+    return collate([*prompts], [*responses], padding_id(tokenizer)).to(tokens.input_ids.device)
 
 
 @torch.no_grad()
@@ -139,13 +153,14 @@ def _per_token(roles: Roles, tokens: Tokens, order: torch.Tensor, settings: PPOS
         result = torch.zeros(tokens.response_mask.shape, dtype=column[0].dtype, device=column[0].device)
         for micro, part in zip(micros, column, strict=True):
             result[micro, : part.shape[1]] = part
-        results.append(result)
+        results.append(summed(result))  # each row is another process's or 0
     return tuple(results)
 
 
 @torch.no_grad()
 def pad_error(roles: Roles, rollout: Rollout, settings: PPOSettings) -> float:
-    """max |log π alone − log π in the batch| over the response with the most padding before it, nats: it changes nothing."""
+    """max |log π alone − log π in the batch| over the response with the most padding before it (in each process's share),
+    nats: it changes nothing."""
     tokens = rollout.tokens
     lengths = tokens.attention_mask[:, : tokens.prompt_length].sum(1)
     micros = [
@@ -158,14 +173,15 @@ def pad_error(roles: Roles, rollout: Rollout, settings: PPOSettings) -> float:
     prompt, response = tokens.rows()[row]
     alone = collate([prompt], [response], 0).to(tokens.input_ids.device)
     logprobs, _ = response_logprobs(roles.policy, alone, settings.temperature)
-    return float((logprobs[0] - rollout.logprobs[row, : len(response)]).abs().max())
+    return max(gathered(float((logprobs[0] - rollout.logprobs[row, : len(response)]).abs().max())))
 
 
 def micro_batches(minibatch: torch.Tensor, tokens: Tokens, settings: PPOSettings) -> tuple[torch.Tensor, ...]:
-    """The rows of a minibatch, in runs that are computed at once: of like length, so that little padding is computed."""
+    """This process's rows of a minibatch, in runs that are computed at once: of like length, so that little padding is
+    computed. Every process has as many, and of like lengths."""
     size = settings.microbatch_size or max(settings.minibatch_size // MICRO_BATCHES, 1)
     lengths = tokens.attention_mask[minibatch].sum(1)
-    return minibatch[lengths.argsort(stable=True).cpu()].split(size)
+    return minibatch[lengths.argsort(stable=True).cpu()][rank() :: count()].split(size)
 
 
 def adapter_off(policy: Any) -> Callable[[], AbstractContextManager[Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from alignment.chat import encode_prompt, stop_ids
+from alignment.collectives import all_of, share
 from alignment.records import PromptRecord, read_prompts
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import load_scorer
@@ -32,9 +33,10 @@ class Selection:
         parts = []
         with apart(settings.seed):
             for start in range(0, len(self.prompts), settings.batch_size):
-                rows = slice(start, start + settings.batch_size)
-                tokens = generate(policy, tokenizer, self.encoded[rows], settings)
-                parts.append(self.score(self.prompts[rows], tokens))
+                rows = range(len(self.prompts))[start : start + settings.batch_size]
+                own = share([*rows])
+                tokens = generate(policy, tokenizer, [self.encoded[row] for row in own], settings)
+                parts.append(all_of(self.score([self.prompts[row] for row in own], tokens), len(rows)))
         return float(torch.cat(parts).double().mean())
 
 

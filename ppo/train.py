@@ -16,10 +16,14 @@ from tqdm import tqdm
 from alignment.body import recompute_activations
 from alignment.checkpoint import Checkpoints, sync
 from alignment.clock import Clock
+from alignment.collectives import same
+from alignment.config import flag
+from alignment.distributed import join, require_divisible, whole_weights
 from alignment.errors import UserError
 from alignment.history import both, history
 from alignment.learning_rates import learning_rate
 from alignment.models import add_lora, frozen_copy, parameter_count, save_model
+from alignment.processes import count, is_main
 from alignment.progress import progress
 from alignment.records import write_jsonl
 from alignment.run import output_directory
@@ -74,6 +78,9 @@ class Trainer:
         else:
             learner, reference_model, reference = policy, frozen_copy(policy), always()
             policy.requires_grad_(True)
+            join(reference_model)
+        join(learner)
+        join(value_model)
         self.roles = Roles(
             learner, tokenizer, reference_model, reference, value_model, inputs.score, inputs.gold, inputs.stops
         )
@@ -89,7 +96,7 @@ class Trainer:
 
     def _normalization(self) -> tuple[float, float]:
         """Mean and sd of the reference's scores, on prompts drawn for this alone; (0, 1) when it is switched off."""
-        rows = normalization_rows(len(self.inputs.prompts), self.settings)
+        rows = same(normalization_rows(len(self.inputs.prompts), self.settings))
         if not rows:
             return 0.0, 1.0
         scores, finished = map(
@@ -131,15 +138,14 @@ class Trainer:
         metrics["rollout/pad_error"] = pad_error(self.roles, rollout, self.settings)
         seconds = time.perf_counter() - begun
         tokens = int(rollout.tokens.response_mask.sum())
-        return rollout, metrics | {
-            "time/rollout_seconds": seconds,
-            "time/rollout_tokens_per_second": tokens / seconds,
-        }
+        return rollout, same(
+            metrics | {"time/rollout_seconds": seconds, "time/rollout_tokens_per_second": tokens / seconds}
+        )
 
     def kept_if_best(self, metrics: dict[str, float]) -> dict[str, float]:
         """Keeps the policy where it is the best so far. Returns what it was chosen by besides the rollout."""
         with self.clock.part("selection"):
-            chosen = self.selection_score()
+            chosen = same(self.selection_score())
         metrics = metrics | chosen
         if not self.state.best or worth(metrics, self.settings) > worth(self.state.best, self.settings):
             self.state.keep_best(_objective(metrics))
@@ -170,19 +176,20 @@ class Trainer:
         for optimizer, scale in ((state.policy_optimizer, state.lr_scale), (state.value_optimizer, 1.0)):
             for group in optimizer.param_groups:
                 group["lr"] = annealed * scale
-        metrics = update(state, rollout, settings, self.inputs.ptx) | {"optim/lr": annealed * state.lr_scale}
+        metrics = same(update(state, rollout, settings, self.inputs.ptx) | {"optim/lr": annealed * state.lr_scale})
         if not all(math.isfinite(metrics[name]) for name in ("optim/grad_norm", "value/loss")):
             raise UserError(f"--lr {self.lr:.3g}: training diverged at step {state.step}; give a lower one")
         if settings.lr is None and settings.approx_kl_target:
             state.lr_scale = steered(state.lr_scale, metrics["policy/approx_kl"], settings.approx_kl_target)
         if settings.kl_target is not None:
-            kl, responses = float(rollout.kl.mean()), len(rollout.tokens)
+            kl, responses = same(float(rollout.kl.mean())), len(rollout.tokens)
             state.kl_coef = adapted_kl_coef(state.kl_coef, kl, responses, settings.kl_target, settings.kl_horizon)
         return metrics
 
 
 def run(settings: PPOSettings) -> dict[str, Any]:
     """The whole command. Stops early when KL passes --kl-max; writes the best policy that a rollout has measured."""
+    check_shares(settings)
     with output_directory(settings.output) as directory, tracker(settings.report_to, directory, settings) as tracked:
         started = time.time()
         checkpoints = Checkpoints("ppo", settings, READS)
@@ -194,19 +201,33 @@ def run(settings: PPOSettings) -> dict[str, Any]:
             state.save(directory / "state")
         state.restore_best()
         samples = before_and_after(trainer.roles, trainer.inputs.prompts, trainer.inputs.encoded, settings)
-        write_jsonl(directory / "samples.jsonl", samples)
-        save_model(trainer.roles.policy, trainer.roles.tokenizer, directory, settings.policy, Path(settings.output))
+        weights = whole_weights(trainer.roles.policy)
         result = {
             "final": _objective(steps[-1]), "best": state.best, "steps": state.step, "stopped": stopped,
             "score_mean_reference": state.score_mean, "score_sd_reference": state.score_sd, "lr": trainer.lr,
             "last_update": {name: value for name, value in (steps[-2] if len(steps) > 1 else {}).items() if "/" in name},
             "seconds": time.time() - started,
         }  # fmt: skip
-        write_result(directory, "ppo", settings, result, started)
-        if checkpoints.every:
-            sync(directory)
+        if is_main():
+            roles, final = trainer.roles, Path(settings.output)
+            write_jsonl(directory / "samples.jsonl", samples)
+            save_model(roles.policy, roles.tokenizer, directory, settings.policy, final, weights)
+            write_result(directory, "ppo", settings, result, started)
+            if checkpoints.every:
+                sync(directory)
     checkpoints.remove()
     return result
+
+
+def check_shares(settings: PPOSettings) -> None:
+    """UserError where the processes cannot share the batches evenly, or the rollouts."""
+    if settings.rollout_engine == "vllm" and count() > 1:
+        raise UserError(
+            f"--rollout-engine is vllm; in {count()} processes it must be transformers: leave it out, or start it without accelerate "
+            "launch"
+        )
+    for name in ("batch_size", "minibatch_size", "ptx_batch_size"):
+        require_divisible(flag(name), getattr(settings, name) or settings.minibatch_size)
 
 
 def train(trainer: Trainer, checkpoints: Checkpoints, log: Log) -> str:

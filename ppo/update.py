@@ -6,39 +6,48 @@ from collections import defaultdict
 from typing import Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from alignment.chat import Tokens
+from alignment.collectives import gathered, same
+from alignment.distributed import accumulating, clip_gradients
 from alignment.logprobs import response_loss
 from alignment.masked import masked_sum
 from alignment.models import trainable
+from alignment.processes import count as processes
 from ppo.config import PPOSettings
 from ppo.loss import policy_loss, value_loss
 from ppo.ptx import PtxData, accumulate_ptx, ptx_batch_size
 from ppo.rollout import Rollout, micro_batches
 from ppo.state import PPOState
 
+LARGEST = ("ratio_error", "ratio_max", "first_ratio_error")  # of all processes; the other sums add up, but for
+ALIKE = ("tokens", "minibatches", "grad_norm")  # what each process knows of all
 EPOCH_STOP = 4.0  # an epoch ends when a minibatch's approx_kl passes this many times its target
 
 
 def update(state: PPOState, rollout: Rollout, settings: PPOSettings, ptx: PtxData | None = None) -> dict[str, float]:
-    """PPO's inner loop. Fresh permutation every epoch; loss = Σ over tokens ÷ the minibatch's token count."""
+    """PPO's inner loop. Fresh permutation every epoch; loss = Σ over tokens ÷ the minibatch's token count.
+
+    Processes share each minibatch's rows; gradients are averaged over them, so each divides by its share of the count."""
     sums: dict[str, float] = defaultdict(float)
     for epoch in range(settings.ppo_epochs):
-        order = rollout.order if epoch == 0 else torch.randperm(len(rollout.tokens))
+        order = rollout.order if epoch == 0 else same(torch.randperm(len(rollout.tokens)))
         for minibatch in order.split(settings.minibatch_size):
             count = int(rollout.tokens.response_mask[minibatch].sum())
             before = sums["approx_kl"]
             state.policy_optimizer.zero_grad(set_to_none=True)
             state.value_optimizer.zero_grad(set_to_none=True)
-            for micro in micro_batches(minibatch, rollout.tokens, settings):
-                _accumulate_policy(state, rollout, micro, count, settings, sums)
-                _accumulate_value(state, rollout, micro, count, settings, sums)
+            micros = micro_batches(minibatch, rollout.tokens, settings)
+            for number, micro in enumerate(micros, start=1):
+                with accumulating(state.policy, more=number < len(micros) or ptx is not None):
+                    _accumulate_policy(state, rollout, micro, count / processes(), settings, sums)
+                with accumulating(state.value_model, more=number < len(micros)):
+                    _accumulate_value(state, rollout, micro, count / processes(), settings, sums)
             if ptx:
                 sums["ptx_loss"] += accumulate_ptx(state.policy, ptx, state.ptx_taken, settings)
                 state.ptx_taken += ptx_batch_size(settings)
-            sums["grad_norm"] += float(clip_grad_norm_(trainable(state.policy), settings.max_grad_norm))
-            clip_grad_norm_(trainable(state.value_model), settings.max_grad_norm)
+            sums["grad_norm"] += clip_gradients(trainable(state.policy), settings.max_grad_norm)
+            clip_gradients(trainable(state.value_model), settings.max_grad_norm)
             state.policy_optimizer.step()
             state.value_optimizer.step()
             if settings.ema:
@@ -47,14 +56,23 @@ def update(state: PPOState, rollout: Rollout, settings: PPOSettings, ptx: PtxDat
                 sums["first_ratio_error"] = sums["ratio_error"]
             sums["minibatches"] += 1
             sums["tokens"] += count
-            approx_kl = (sums["approx_kl"] - before) / count
+            approx_kl = sum(gathered(sums["approx_kl"] - before)) / count
             if settings.approx_kl_target and approx_kl > EPOCH_STOP * settings.approx_kl_target:
-                return _metrics(sums)
-    return _metrics(sums)
+                return _metrics(_of_all(sums))
+    return _metrics(_of_all(sums))
+
+
+def _of_all(sums: dict[str, float]) -> dict[str, float]:
+    """What all processes have summed."""
+    parts = gathered(dict(sums))
+    if len(parts) == 1:
+        return sums
+    whole = {name: sum(part[name] for part in parts) for name in sums if name not in ALIKE}
+    return {**sums, **whole, **{name: max(part[name] for part in parts) for name in LARGEST}}
 
 
 def _accumulate_policy(
-    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PPOSettings, sums: dict[str, float]
+    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: float, settings: PPOSettings, sums: dict[str, float]
 ) -> None:
     tokens = rollout.tokens.select(micro)
     logprobs = _flat(rollout.logprobs, tokens, micro)
@@ -78,7 +96,7 @@ def _accumulate_policy(
 
 
 def _accumulate_value(
-    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: int, settings: PPOSettings, sums: dict[str, float]
+    state: PPOState, rollout: Rollout, micro: torch.Tensor, count: float, settings: PPOSettings, sums: dict[str, float]
 ) -> None:
     tokens = rollout.tokens.select(micro)
     width = tokens.response_mask.shape[1]

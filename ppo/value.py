@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from alignment.chat import Tokens
+from alignment.distributed import through
 from alignment.masked import full_precision
 from alignment.models import add_lora, backbone
 from alignment.scorer import Scorer
@@ -22,6 +23,7 @@ class ValueModel(nn.Module):
         self.body = body
         self.head = head
 
+    @through
     def forward(self, tokens: Tokens) -> torch.Tensor:
         """(B,T), at least fp32; places outside the response mask hold values of no meaning."""
         hidden = self.body(

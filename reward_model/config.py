@@ -126,4 +126,5 @@ COMMAND = Command(
     run="reward_model.train:run",
     repeats=True,
     plan="reward_model.plan:plan",
+    processes=True,
 )

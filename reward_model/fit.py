@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from alignment.checkpoint import Checkpoints
+from alignment.collectives import all_of_any_length, gathered
+from alignment.distributed import accumulating, join, joined, leave
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import parameter_count, trainable
+from alignment.processes import count, rank
 from alignment.progress import progress
 from alignment.scorer import Scorer
 from alignment.tracking import Log
@@ -20,6 +24,8 @@ from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
 from reward_model.objective import Objective, bradley_terry
 from reward_model.thumbs import Thumb, portions, thumb_losses
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ def fit(
 
     checkpoints: where it goes on from, and saves to. The order of the rankings is drawn again from the seed."""
     highest = settings.lr or learning_rate("reward", parameter_count(scorer.model), lora=settings.lora_rank > 0)
+    join(scorer.model)
     optimizer = new_optimizer(scorer, highest, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     steps, step = optimizer_steps(len(examples), settings), 0
@@ -66,8 +73,9 @@ def fit(
                 if checkpoints and checkpoints.due(step):
                     parts = {"scorer": trainable_tensors(scorer.model), "optimizer": moments(optimizer)}
                     checkpoints.save(step, parts, {"step": step, "totals": totals})
-    total, count = map(sum, zip(*totals))
-    return {"train_loss": total / count, "steps": step, "lr": highest}
+    leave(scorer.model)
+    total, rankings = map(sum, zip(*totals))
+    return {"train_loss": total / rankings, "steps": step, "lr": highest}
 
 
 def _go_on(
@@ -112,31 +120,51 @@ def batch_loss(
 def lesson_loss(scorer: Scorer, lesson: Lesson, settings: RewardSettings, losses: Objective) -> float:
     """Adds the gradient of mean over rankings + verdict_weight · (sum over thumbs ÷ thumbs a step). Returns the loss.
 
-    A thumb is read against the mean score of the step's ranked responses, so those go first."""
+    A thumb is read against the mean score of the step's ranked responses, so those go first. Processes share rankings and
+    thumbs; gradients are averaged over them."""
+    own, weight = _own(sorted(lesson.batch, key=lambda example: example.tokens))
     total, seen = 0.0, []
-    for micro in micro_batches(lesson.batch, settings.microbatch_size):
-        scores = _scores(scorer, [sequence for example in micro for sequence in example.sequences], settings)
-        loss = losses(scores, [example.ranking for example in micro]).sum() / len(lesson.batch)
-        loss.backward()
+    micros = list(micro_batches(own, settings.microbatch_size))
+    for number, micro in enumerate(micros, start=1):
+        with accumulating(scorer.model, more=number < len(micros) or len(lesson.thumbs) > 0):
+            scores = _scores(scorer, [sequence for example in micro for sequence in example.sequences], settings)
+            loss = weight * losses(scores, [example.ranking for example in micro]).sum() / len(lesson.batch)
+            loss.backward()
         total += loss.item()
         seen.append(scores.detach())
-    if not lesson.thumbs:
-        return total
-    reference, size = torch.cat(seen).mean(), max(map(len, seen))
-    weight = settings.verdict_weight / lesson.thumbs_a_step
-    for start in range(0, len(lesson.thumbs), size):
-        some = lesson.thumbs[start : start + size]
-        scores = _scores(scorer, [thumb.sequence for thumb in some], settings)
-        good = torch.tensor([thumb.good for thumb in some], device=scores.device)
-        loss = weight * thumb_losses(scores, good, reference).sum()
-        loss.backward()
+    if lesson.thumbs:
+        ranked = torch.cat(seen) if weight else torch.cat(seen)[:0]
+        reference = all_of_any_length(ranked).mean()
+        total += _thumbs_loss(scorer, lesson, settings, reference, size=max(map(len, seen)))
+    return sum(gathered(total)) / count()
+
+
+def _thumbs_loss(scorer: Scorer, lesson: Lesson, settings: RewardSettings, reference: torch.Tensor, size: int) -> float:
+    """Adds the gradient of verdict_weight · sum over thumbs ÷ thumbs a step, `size` thumbs at a time. Returns the loss."""
+    own, weight = _own(lesson.thumbs)
+    weight *= settings.verdict_weight / lesson.thumbs_a_step
+    total = 0.0
+    for start in range(0, len(own), size):
+        some = own[start : start + size]
+        with accumulating(scorer.model, more=start + size < len(own)):
+            scores = _scores(scorer, [thumb.sequence for thumb in some], settings)
+            good = torch.tensor([thumb.good for thumb in some], device=scores.device)
+            loss = weight * thumb_losses(scores, good, reference).sum()
+            loss.backward()
         total += loss.item()
     return total
 
 
+def _own(rows: Sequence[T]) -> tuple[list[T], float]:
+    """This process's rows, and what their loss is multiplied by before gradients are averaged: 0 where there are fewer rows
+    than processes, for each must take part."""
+    own = [*rows[rank() :: count()]]
+    return (own, float(count())) if own else ([*rows[:1]], 0.0)
+
+
 def _scores(scorer: Scorer, sequences: list[list[int]], settings: RewardSettings) -> torch.Tensor:
     with torch.autocast(scorer.model.device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
-        return scorer.score_ids(sequences)
+        return joined(scorer.model, lambda: scorer.score_ids(sequences))
 
 
 def lr_factor(step: int, steps: int, settings: RewardSettings) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 
 from alignment.body import recompute_activations
 from alignment.checkpoint import Checkpoints
+from alignment.collectives import gathered, share
+from alignment.processes import is_main
 from alignment.records import Ranking, write_jsonl
 from alignment.scorer import Scorer
 from alignment.tracking import Log
@@ -108,15 +110,16 @@ def make(ready: Prepared, settings: RewardSettings, log: Log, checkpoints: Check
 
 
 def score_examples(scorer: Scorer, examples: list[Example], name: str | None = None) -> list[list[float]]:
-    """K scores for each example."""
-    sequences = [sequence for example in examples for sequence in example.sequences]
-    scores = iter(scorer.score_many(sequences, SCORE_BATCH, name))
+    """K scores for each example; each process scores its share of the responses."""
+    own = share([sequence for example in examples for sequence in example.sequences])
+    scores = chain.from_iterable(gathered(scorer.score_many(own, SCORE_BATCH, name)))
     return [list(islice(scores, len(example.sequences))) for example in examples]
 
 
 def write_held_out(directory: Path, data: Split, scores: list[list[float]]) -> None:
-    """`held_out.jsonl`: a line a held-out ranking."""
-    write_jsonl(directory / "held_out.jsonl", map(held_out_record, data.held_out, scores, data.calibration))
+    """`held_out.jsonl`: a line a held-out ranking. The main process writes it."""
+    if is_main():
+        write_jsonl(directory / "held_out.jsonl", map(held_out_record, data.held_out, scores, data.calibration))
 
 
 def held_out_record(ranking: Ranking, scores: list[float], fitted: bool = False) -> dict[str, Any]:

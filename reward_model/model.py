@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification
 from alignment.chat import stop_ids
 from alignment.errors import UserError
 from alignment.models import add_lora, backbone, context_length, device, load_policy
+from alignment.processes import is_main
 from alignment.scorer import OFFSET, TEMPERATURE, Scorer
 
 PAD = "<|pad|>"
@@ -80,7 +81,10 @@ def merged(scorer: Scorer) -> Scorer:
 
 
 def save(scorer: Scorer, directory: Path) -> None:
-    """A normal `AutoModelForSequenceClassification` directory (num_labels 1) with `score_offset` and `score_temperature` in its config."""
+    """A normal `AutoModelForSequenceClassification` directory (num_labels 1) with `score_offset` and `score_temperature` in its config.
+    The main process writes it."""
+    if not is_main():
+        return
     setattr(scorer.model.config, OFFSET, scorer.offset)
     setattr(scorer.model.config, TEMPERATURE, scorer.temperature)
     scorer.model.save_pretrained(directory)

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from alignment.checkpoint import Checkpoints, sync
+from alignment.distributed import require_whole
 from alignment.history import both, history
+from alignment.processes import is_main
 from alignment.run import output_directory
 from alignment.run_record import write_result
 from alignment.seeds import seed_everything
@@ -22,6 +24,7 @@ from reward_model.scaling import smaller
 def run(settings: RewardSettings) -> dict[str, Any]:
     """Trains, normalises, measures on what was held out, saves. Returns what `metrics.json` holds."""
     started = time.time()
+    require_whole("reward")
     seed_everything(settings.seed, settings.threads)
     with (
         output_directory(settings.output) as directory,
@@ -33,9 +36,10 @@ def run(settings: RewardSettings) -> dict[str, Any]:
         ready = prepare(settings)
         metrics = _trained(ready, settings, directory, log, checkpoints) | {"seconds": time.time() - started}
         log({"reward_model/pair_accuracy": metrics["pair_accuracy"]}, int(metrics["steps"]))
-        write_result(directory, "reward", settings, metrics, started)
-        if checkpoints.every:
-            sync(directory)
+        if is_main():
+            write_result(directory, "reward", settings, metrics, started)
+            if checkpoints.every:
+                sync(directory)
     checkpoints.remove()
     return metrics
 

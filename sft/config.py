@@ -117,4 +117,5 @@ COMMAND = Command(
     "sft.train:run",
     repeats=True,
     plan="sft.plan:plan",
+    processes=True,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
+from alignment.distributed import require_divisible, require_whole
 from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model
+from alignment.processes import is_main
 from alignment.records import read_demonstrations
 from alignment.run import output_directory
 from alignment.run_record import write_result
@@ -40,8 +41,9 @@ def run(settings: SFTSettings) -> dict[str, Any]:
 
             metrics["scaling"] = smaller(ready, settings)
         metrics["seconds"] = time.time() - started
-        save_model(ready.trainer.policy, ready.tokenizer, directory, settings.base, Path(settings.output))
-        write_result(directory, "sft", settings, metrics, started)
+        if is_main():
+            save_model(ready.trainer.policy, ready.tokenizer, directory, settings.base, Path(settings.output))
+            write_result(directory, "sft", settings, metrics, started)
     return metrics
 
 
@@ -101,8 +103,8 @@ def check(settings: SFTSettings) -> None:
     tracker = settings.report_to
     if tracker != "none" and importlib.util.find_spec(tracker) is None:
         raise UserError(f"--report-to {tracker}: {tracker} is not installed; `pip install {tracker}`, or give none")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("align sft runs in one process; start it without torchrun or accelerate launch")
+    require_whole("sft")
+    require_divisible("--batch-size", settings.batch_size)
     if not settings.load_in_4bit:
         return
     if not settings.lora_rank:

@@ -15,10 +15,13 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from alignment.chat import padding_id
+from alignment.collectives import gathered
+from alignment.distributed import join, wrapper
 from alignment.errors import UserError
 from alignment.history import history
 from alignment.logprobs import response_logprobs
 from alignment.models import trainable
+from alignment.processes import count
 from alignment.progress import progress
 from sft.config import SFTSettings
 from sft.data import Example, Rows, StepSampler, collate_rows, pack
@@ -74,12 +77,18 @@ class Trainer(SFTTrainer):
 
     @property
     def train_loss(self) -> float:
-        return self.summed.item() / self.tokens
+        summed, tokens = self._totals()
+        return summed / tokens
+
+    def _totals(self) -> tuple[float, int]:
+        """Nats and response tokens so far, of all processes."""
+        parts = gathered((self.summed.item(), self.tokens))
+        return sum(nats for nats, _ in parts), sum(tokens for _, tokens in parts)
 
     def loss_since(self) -> float:
         """Nats a token over what was trained on since the last call."""
         summed, tokens = self.seen
-        self.seen = (self.summed.item(), self.tokens)
+        self.seen = self._totals()
         return (self.seen[0] - summed) / (self.seen[1] - tokens)
 
     def rows(self, examples: list[Example]) -> dict[str, torch.Tensor]:
@@ -89,13 +98,21 @@ class Trainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Σ −log π over this microbatch's response tokens / number of response tokens in the optimizer step."""
+        """Σ −log π over this microbatch's response tokens / number of response tokens in the optimizer step, of all
+        processes, over which gradients are averaged."""
         rows = Rows.from_batch(inputs)
         with self.autocast():
-            total = summed_nll(model, rows)
+            total = summed_nll(self.policy, rows)
         self.summed += total.detach().cpu().double()
         self.tokens += int(rows.response_mask.sum())
-        return total / num_items_in_batch
+        return total / num_items_in_batch * count()
+
+    def _wrap_model(self, model: Any, *arguments: Any, **named: Any) -> Any:
+        """The trainer would wrap a forward that is not called: ours joins the processes (`alignment/distributed.py`)."""
+        if count() == 1:
+            return super()._wrap_model(model, *arguments, **named)
+        join(self.policy)
+        return wrapper(self.policy)
 
     def measure(self) -> Quality | None:
         """Loss and token accuracy on the held-out demonstrations."""
@@ -159,7 +176,8 @@ class _Callback(TrainerCallback):
 def trainer_config(settings: SFTSettings, examples: int, directory: Path, lr: float) -> SFTConfig:
     """TRL's configuration: what our settings say, and everything quiet; nothing is saved by the trainer itself."""
     size = settings.batch_size
-    microbatch = max(divisor for divisor in range(1, min(settings.microbatch_size, size) + 1) if size % divisor == 0)
+    share = size // count()
+    microbatch = max(divisor for divisor in range(1, min(settings.microbatch_size, share) + 1) if share % divisor == 0)
     steps = math.ceil(settings.epochs * math.ceil(examples / size))
     cosine = settings.lr_schedule == "cosine"
     with warnings.catch_warnings():  # TRL still names gradient checkpointing as transformers no longer likes to
@@ -168,7 +186,7 @@ def trainer_config(settings: SFTSettings, examples: int, directory: Path, lr: fl
             output_dir=str(directory),
             max_steps=steps,
             per_device_train_batch_size=microbatch,
-            gradient_accumulation_steps=size // microbatch,
+            gradient_accumulation_steps=share // microbatch,
             learning_rate=lr,
             lr_scheduler_type="cosine_with_min_lr" if cosine else settings.lr_schedule,
             lr_scheduler_kwargs={"min_lr_rate": 0.1} if cosine else {},
