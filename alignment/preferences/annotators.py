@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from alignment.preferences.errors import Refused
 from alignment.preferences.events import append, insert_new
@@ -14,6 +14,8 @@ ROLES = ("annotator", "reviewer", "admin", "imported")
 """imported: named by records that were brought in; takes no tasks until it is given another role."""
 
 LONGEST_NAME = 100
+
+LOCK = select(ANNOTATORS).where(ANNOTATORS.c.name == bindparam("of_name")).with_for_update(key_share=True)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def everyone(connection: Connection) -> list[Annotator]:
 
 def locked(connection: Connection, name: str) -> Row:
     """The annotator's row, held until the transaction ends: whatever one annotator does happens one after the other."""
-    wanted = select(ANNOTATORS).where(ANNOTATORS.c.name == name).with_for_update(key_share=True)
-    found = connection.execute(wanted).one_or_none() if isinstance(name, str) and "\0" not in name else None
+    usable = isinstance(name, str) and "\0" not in name
+    found = connection.execute(LOCK, {"of_name": name}).one_or_none() if usable else None
     if found is None:
         raise _unknown(name)
     return found

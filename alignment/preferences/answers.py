@@ -103,10 +103,10 @@ def _ranking(answer: dict[str, Any], cards: dict[str, list[int]], count: int) ->
 
 def _ranks(answer: dict[str, Any], cards: dict[str, list[int]], count: int) -> list[int | None]:
     tiers: Any = answer.get("tiers")
-    lists = [*tiers, answer.get("unranked", [])] if isinstance(tiers, list) else [None]
+    lists: list[Any] = [*tiers, answer.get("unranked", [])] if isinstance(tiers, list) else [None]
     if not all(isinstance(tier, list) and all(isinstance(slot, str) for slot in tier) for tier in lists):
         raise Refused("invalid", 'tiers must be lists of slots, best first, such as [["B"], ["A", "C"]]')
-    if any(not tier for tier in tiers):
+    if not all(tiers):
         raise Refused("invalid", "a tier is empty; leave it out")
     named = [slot for tier in lists for slot in tier]
     if unknown := [slot for slot in named if slot not in cards]:

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -19,6 +19,9 @@ LABEL, SKIP, UNDO = "label", "skip", "undo"
 """What an annotator does. All other kinds are of the team: tasks, gold, annotator, quarantine, release, snapshot, import."""
 
 LONGEST_KEY = 200
+
+APPEND = insert(EVENTS).returning(EVENTS.c.number)
+EARLIER = select(EVENTS).where(EVENTS.c.annotator == bindparam("of_annotator"), EVENTS.c.key == bindparam("of_key"))
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ def append(connection: Connection, now: int, annotator: str, kind: str, body: An
         "supersedes": fields.get("supersedes"),
     }
     row["digest"] = event_digest(row, fields.get("task_id"), fields.get("superseded_digest"))
-    return connection.execute(insert(EVENTS).values(row).returning(EVENTS.c.number)).scalar_one()
+    return connection.execute(APPEND, row).scalar_one()
 
 
 def earlier(connection: Connection, annotator: str, key: str, request: str) -> Row | None:
     """The event that this key made already; Refused where it was made with another content."""
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY or "\0" in key:
         raise Refused("invalid", f"key must be a text of 1 to {LONGEST_KEY} characters, new for each label")
-    found = connection.execute(select(EVENTS).where(EVENTS.c.annotator == annotator, EVENTS.c.key == key)).one_or_none()
+    found = connection.execute(EARLIER, {"of_annotator": annotator, "of_key": key}).one_or_none()
     if found is not None and found.request != request:
         raise Refused("conflict", f"key {key!r} has saved another answer before (event {found.number}); draw a new key")
     return found

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from alignment.labeling import iso_time
 from alignment.preferences.adding import add_response
@@ -27,12 +27,15 @@ from alignment.preferences.events import (
     receipt,
 )
 from alignment.preferences.ids import digest_of
-from alignment.preferences.leases import give_back, own_assignment, take
+from alignment.preferences.leases import IDS, ONE_ASSIGNMENT, SET_STATE, give_back, own_assignment, take
 from alignment.preferences.schema import ASSIGNMENTS, AUTHORS, EVENTS, GOLD
-from alignment.preferences.views import TaskView, assignment, label_at, members, view
+from alignment.preferences.views import Held, TaskView, assignment, members, view
 
 LONGEST_REASON = 1_000
 LONGEST_DRAFT = 2_000_000
+
+ANSWERED = update(ASSIGNMENTS).where(*ONE_ASSIGNMENT).values(state=bindparam("state"), draft=None)
+SET_DRAFT = update(ASSIGNMENTS).where(*ONE_ASSIGNMENT).values(draft=bindparam("draft"))
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def submit(connection: Connection, now: int, name: str, sent: Submission) -> Rec
     if before is not None:
         return receipt(before, json.loads(before.body), repeated=True)
     mine = own_assignment(connection, name, sent.lease)
-    ids = [row.response_id for row in members(connection, mine.task)]
+    ids = list(connection.execute(IDS, {"of_task": mine.task}).scalars())
     body = kept(mine.kind, sent.answer, json.loads(mine.shown), ids)
     replaced = _replaced(connection, name, mine, sent.edits)
     state = _state(connection, mine)
@@ -82,7 +85,7 @@ def submit(connection: Connection, now: int, name: str, sent: Submission) -> Rec
         superseded_digest=None if replaced is None else digest_at(connection, replaced),
     )
     _keep_texts(connection, name, body)
-    _set(connection, mine, state=state, draft=None)
+    connection.execute(ANSWERED, {"of_task": mine.task, "of_annotator": name, "state": state})
     return Receipt(number, iso_time(now), counted=state != "late")
 
 
@@ -100,7 +103,7 @@ def skip(connection: Connection, now: int, name: str, lease: str, reason: str, k
         raise Refused("invalid", f"reason must be a text of at most {LONGEST_REASON:,} characters")
     if mine.state == "leased":
         give_back(connection, mine.task)
-    _set(connection, mine, state="skipped")
+    connection.execute(SET_STATE, {"of_task": mine.task, "of_annotator": name, "state": "skipped"})
     number = append(
         connection, now, name, SKIP, {"reason": reason}, key=key, request=request, task=mine.task, task_id=mine.id
     )
@@ -148,7 +151,7 @@ def history(connection: Connection, name: str, limit: int) -> list[Past]:
         lease = _lease_of(connection, name, row.task)
         mine = assignment(connection, name, lease) if lease is not None else None
         if mine is not None:
-            task = view(connection, mine, row)
+            task = view(connection, mine, members(connection, mine.task), row)
             made.append(Past(row.number, iso_time(row.created), bool(row.standing), task))
     return made
 
@@ -157,7 +160,8 @@ def save_draft(connection: Connection, name: str, lease: str, draft: str) -> Non
     """Kept with the lease until the task is answered."""
     if not isinstance(draft, str) or len(draft) > LONGEST_DRAFT or "\0" in draft:
         raise Refused("invalid", f"a draft must be a text of at most {LONGEST_DRAFT:,} characters without NUL")
-    _set(connection, own_assignment(connection, name, lease), draft=draft)
+    mine = own_assignment(connection, name, lease)
+    connection.execute(SET_DRAFT, {"of_task": mine.task, "of_annotator": name, "draft": draft})
 
 
 def feedback(connection: Connection, name: str, lease: str) -> dict[str, Any]:
@@ -180,8 +184,10 @@ def _request(content: Any) -> str:
         ) from None
 
 
-def _replaced(connection: Connection, name: str, mine: Row, edits: int | None) -> int | None:
+def _replaced(connection: Connection, name: str, mine: Held, edits: int | None) -> int | None:
     """The standing label that the answer replaces. Refused where it says another than the one that stands."""
+    if mine.state not in ("done", "late") and edits is None:
+        return None
     own = (EVENTS.c.task == mine.task, EVENTS.c.annotator == name, EVENTS.c.kind == LABEL)
     standing = connection.execute(select(EVENTS.c.number).where(*own, live())).scalar_one_or_none()
     if standing == edits:
@@ -191,7 +197,7 @@ def _replaced(connection: Connection, name: str, mine: Row, edits: int | None) -
     raise Refused("conflict", f"this task is answered already (event {standing}); undo or edit that answer")
 
 
-def _state(connection: Connection, mine: Row) -> str:
+def _state(connection: Connection, mine: Held) -> str:
     """What the assignment becomes: late where its place is gone."""
     if mine.state in ("leased", "done"):
         return "done"
@@ -205,11 +211,6 @@ def _keep_texts(connection: Connection, name: str, body: dict[str, Any]) -> None
             insert_new(connection, AUTHORS, [{"response_id": add_response(connection, text), "annotator": name}])
 
 
-def _set(connection: Connection, mine: Row, **values: Any) -> None:
-    own = (ASSIGNMENTS.c.task == mine.task, ASSIGNMENTS.c.annotator == mine.annotator)
-    connection.execute(update(ASSIGNMENTS).where(*own).values(values))
-
-
 def _lease_of(connection: Connection, name: str, task: int) -> str | None:
     own = (ASSIGNMENTS.c.task == task, ASSIGNMENTS.c.annotator == name)
     return connection.execute(select(ASSIGNMENTS.c.lease).where(*own)).scalar_one_or_none()
@@ -218,4 +219,5 @@ def _lease_of(connection: Connection, name: str, task: int) -> str | None:
 def _again(connection: Connection, name: str, task: int, event: int) -> TaskView:
     mine = assignment(connection, name, _lease_of(connection, name, task) or "")
     assert mine is not None
-    return view(connection, mine, label_at(connection, event))
+    label = connection.execute(select(EVENTS).where(EVENTS.c.number == event)).one()
+    return view(connection, mine, members(connection, task), label)

@@ -27,6 +27,8 @@ from alignment.records import Demonstration, PromptRecord, Ranking, ResponseSet,
 LEASE_SECONDS = 30 * 60
 """Ours: longer than a long ranking takes, shorter than a lunch."""
 
+RECLAIM_EVERY_MS = 1_000
+
 GOLD_SHARE = 0.05
 """Half of the 10 % for duplicates and gold items in "what to label next"."""
 
@@ -58,6 +60,7 @@ class Store:
         self.engine = make_engine(parsed)
         self._terms = Terms(int(lease_seconds * 1000), gold_share, draw or random.SystemRandom())
         self._clock = clock
+        self._reclaimed = 0
         self._transactions = Transactions(self.engine, self.shown)
         try:
             open_database(self.engine, self.shown, create)
@@ -133,7 +136,15 @@ class Store:
 
     def next_task(self, annotator: str, *, practice: bool = False) -> TaskView | None:
         """The task that the annotator holds, or the next; None where there is none for them. A reload gives the same one."""
+        self._reclaim()
         return self._transactions.write(lambda c: leases.next_task(c, self._now(), annotator, self._terms, practice))
+
+    def _reclaim(self) -> None:
+        """Once a second at most, in a transaction of its own: it takes rows in another order than the others."""
+        now = self._now()
+        if abs(now - self._reclaimed) >= RECLAIM_EVERY_MS:
+            self._reclaimed = now
+            self._transactions.write(lambda c: leases.reclaim(c, now))
 
     def submit(self, annotator: str, lease: str, answer: dict[str, Any], key: str, edits: int | None = None) -> Receipt:
         """Saves an answer. key: drawn by the client for this answer and kept for every retry. edits: the number of the

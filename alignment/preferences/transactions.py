@@ -120,13 +120,13 @@ class Transactions:
                 job.outcome.set_exception(job.error)
 
     def _one(self, connection: Connection, job: _Job) -> None:
-        savepoint = connection.begin_nested()
+        run: Any = connection.connection.driver_connection
+        run.execute("SAVEPOINT job")  # SQLAlchemy's own nested transactions take as long as the work
         try:
             job.result = job.work(connection)
         except (exc.OperationalError, exc.InternalError):
             raise  # the database itself is in trouble: nobody's work is committed
         except Exception as error:
             job.error = error
-            savepoint.rollback()
-        else:
-            savepoint.commit()
+            run.execute("ROLLBACK TO job")
+        run.execute("RELEASE job")

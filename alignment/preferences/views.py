@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from alignment.preferences.answers import SLOTS, answered
-from alignment.preferences.schema import ASSIGNMENTS, EVENTS, PROMPTS, RESPONSES, TASK_RESPONSES, TASKS
+from alignment.preferences.schema import ASSIGNMENTS, PROMPTS, RESPONSES, TASK_RESPONSES, TASKS
 from alignment.records import Prompt
 
 
@@ -38,45 +38,66 @@ class TaskView:
     event: int | None = None
 
 
+@dataclass(frozen=True)
+class Held:
+    """An annotator's assignment with what it needs of its task; the row's own words."""
+
+    task: int
+    annotator: str
+    lease: str
+    shown: str
+    state: str
+    leased: int
+    expires: int
+    draft: str | None
+    id: str
+    kind: str
+    prompt_id: str
+    purpose: str
+
+
+HELD_COLUMNS = (*ASSIGNMENTS.c, TASKS.c.id, TASKS.c.kind, TASKS.c.prompt_id, TASKS.c.purpose)
+
+MEMBERS = (
+    select(TASK_RESPONSES.c.response_id, RESPONSES.c.text)
+    .join(RESPONSES, RESPONSES.c.id == TASK_RESPONSES.c.response_id)
+    .where(TASK_RESPONSES.c.task == bindparam("of_task"))
+    .order_by(TASK_RESPONSES.c.position)
+)
+ASSIGNMENT = (
+    select(*HELD_COLUMNS)
+    .join(TASKS, TASKS.c.number == ASSIGNMENTS.c.task)
+    .where(ASSIGNMENTS.c.lease == bindparam("lease"), ASSIGNMENTS.c.annotator == bindparam("name"))
+)
+PROMPT = select(PROMPTS.c.prompt).where(PROMPTS.c.id == bindparam("id"))
+
+
 def members(connection: Connection, task: int) -> list[Row]:
-    """The responses of a task by position: (response_id, text, model, finished)."""
-    wanted = (
-        select(TASK_RESPONSES.c.response_id, RESPONSES.c.text, TASK_RESPONSES.c.model, TASK_RESPONSES.c.finished)
-        .join(RESPONSES, RESPONSES.c.id == TASK_RESPONSES.c.response_id)
-        .where(TASK_RESPONSES.c.task == task)
-        .order_by(TASK_RESPONSES.c.position)
-    )
-    return list(connection.execute(wanted))
+    """The responses of a task by position: (response_id, text)."""
+    return list(connection.execute(MEMBERS, {"of_task": task}))
 
 
-def assignment(connection: Connection, annotator: str, lease: str) -> Row | None:
-    """The annotator's assignment with the task's own columns; None where that lease is not theirs."""
+def assignment(connection: Connection, annotator: str, lease: str) -> Held | None:
+    """None where that lease is not the annotator's."""
     if not isinstance(lease, str) or "\0" in lease:
         return None
-    columns = (TASKS.c.id, TASKS.c.kind, TASKS.c.prompt_id, TASKS.c.purpose)
-    wanted = (
-        select(ASSIGNMENTS, *columns)
-        .join(TASKS, TASKS.c.number == ASSIGNMENTS.c.task)
-        .where(ASSIGNMENTS.c.lease == lease, ASSIGNMENTS.c.annotator == annotator)
-    )
-    return connection.execute(wanted).one_or_none()
+    found = connection.execute(ASSIGNMENT, {"lease": lease, "name": annotator}).first()
+    return None if found is None else Held(**found._mapping)
 
 
-def view(connection: Connection, assigned: Row, event: Row | None = None) -> TaskView:
-    """assigned: a row of `assignment`. event: the annotator's label to show again."""
-    prompt = connection.execute(select(PROMPTS.c.prompt).where(PROMPTS.c.id == assigned.prompt_id)).scalar_one()
-    rows = members(connection, assigned.task)
-    shown = json.loads(assigned.shown)
-    cards = tuple(Card(slot, json.loads(rows[position].text)) for slot, position in zip(SLOTS, shown))
-    answer = None
+def view(connection: Connection, held: Held, rows: list[Row], event: Row | None = None) -> TaskView:
+    """rows: of `members`. event: the annotator's label to show again."""
+    shown = json.loads(held.shown)
+    again: dict[str, Any] = {}
     if event is not None:
-        answer = answered(assigned.kind, json.loads(event.body), shown, [row.response_id for row in rows])
-    number = event.number if event is not None else None
-    prompt_ = json.loads(prompt)
+        ids = [row.response_id for row in rows]
+        again = {"answer": answered(held.kind, json.loads(event.body), shown, ids), "event": event.number}
     return TaskView(
-        assigned.lease, assigned.kind, prompt_, cards, assigned.expires / 1000, assigned.draft, answer, number
+        lease=held.lease,
+        kind=held.kind,
+        prompt=json.loads(connection.execute(PROMPT, {"id": held.prompt_id}).scalar_one()),
+        cards=tuple(Card(slot, json.loads(rows[position].text)) for slot, position in zip(SLOTS, shown)),
+        expires=held.expires / 1000,
+        draft=held.draft,
+        **again,
     )
-
-
-def label_at(connection: Connection, number: int) -> Row:
-    return connection.execute(select(EVENTS).where(EVENTS.c.number == number)).one()
