@@ -53,11 +53,12 @@ def add_gold(
         for one, ranking in zip(drafts, found)
     ]
     insert_new(connection, GOLD, rows)
+    known = {one.id: list(ranking.ranks) for one, ranking in zip(drafts, found)}
     kept = dict(connection.execute(select(GOLD.c.task, GOLD.c.ranks)).tuples().all())
     for row, ranking in zip(rows, found):
         if kept[row["task"]] != row["ranks"]:
             raise Refused("conflict", f"record {ranking.id!r} is a {purpose} item already, with another known answer")
-    append(connection, now, by, "gold", {"practice": practice, **vars(added)})
+    append(connection, now, by, "gold", {"practice": practice, **vars(added), "items": known})
     return added
 
 

@@ -6,7 +6,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
 
 from alignment.preferences import adding, annotators, bringing, labels, leases, overview, snapshots
 from alignment.preferences.adding import Added, Queue
@@ -23,6 +25,8 @@ from alignment.preferences.snapshots import Snapshot
 from alignment.preferences.transactions import Transactions
 from alignment.preferences.views import TaskView
 from alignment.records import Demonstration, PromptRecord, Ranking, ResponseSet, Verdict
+
+T = TypeVar("T")
 
 LEASE_SECONDS = 30 * 60
 """Ours: longer than a long ranking takes, shorter than a lunch."""
@@ -80,21 +84,29 @@ class Store:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """One consistent look, for the modules of the store."""
+        return self._transactions.read(work)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """All of `work` or nothing, returned after the commit; for the modules of the store."""
+        return self._transactions.write(work)
+
     # The team: who labels, and what
 
     def add_annotator(self, name: str, role: str = "annotator", by: str = "") -> None:
         """role: annotator, reviewer or admin. A known annotator gets that role. by: who did it, for the audit trail."""
-        self._transactions.write(lambda c: annotators.add(c, self._now(), name, role, by))
+        self.write(lambda c: annotators.add(c, self._now(), name, role, by))
 
     def annotators(self) -> list[Annotator]:
-        return self._transactions.read(annotators.everyone)
+        return self.read(annotators.everyone)
 
     def quarantine(self, name: str, reason: str, by: str = "") -> None:
         """Snapshots made from now on leave this annotator's labels out; nothing is deleted. They get no more tasks."""
-        self._transactions.write(lambda c: annotators.quarantine(c, self._now(), name, True, reason, by))
+        self.write(lambda c: annotators.quarantine(c, self._now(), name, True, reason, by))
 
     def release(self, name: str, reason: str, by: str = "") -> None:
-        self._transactions.write(lambda c: annotators.quarantine(c, self._now(), name, False, reason, by))
+        self.write(lambda c: annotators.quarantine(c, self._now(), name, False, reason, by))
 
     def add_tasks(
         self,
@@ -118,93 +130,93 @@ class Store:
             append(connection, self._now(), by, "tasks", {"kind": kind, **vars(chosen), **vars(added)})
             return added
 
-        return self._transactions.write(work)
+        return self.write(work)
 
     def add_gold(
         self, rankings: Iterable[Ranking], *, practice: bool = False, note: str | None = None, by: str = ""
     ) -> Added:
         """Items with a known answer, for everybody: silently mixed in, or for practice, with feedback and a note."""
         found = list(rankings)
-        return self._transactions.write(lambda c: bringing.add_gold(c, self._now(), found, practice, note, by))
+        return self.write(lambda c: bringing.add_gold(c, self._now(), found, practice, note, by))
 
     def import_records(self, found: Iterable[Ranking | Demonstration | Verdict], by: str = "") -> Added:
         """Labels made elsewhere, all or none. What is there already is not added twice; see bringing.py."""
         given = list(found)
-        return self._transactions.write(lambda c: bringing.add_labels(c, self._now(), given, by))
+        return self.write(lambda c: bringing.add_labels(c, self._now(), given, by))
 
     # An annotator
 
     def next_task(self, annotator: str, *, practice: bool = False) -> TaskView | None:
         """The task that the annotator holds, or the next; None where there is none for them. A reload gives the same one."""
         self._reclaim()
-        return self._transactions.write(lambda c: leases.next_task(c, self._now(), annotator, self._terms, practice))
+        return self.write(lambda c: leases.next_task(c, self._now(), annotator, self._terms, practice))
 
     def _reclaim(self) -> None:
         """Once a second at most, in a transaction of its own: it takes rows in another order than the others."""
         now = self._now()
         if abs(now - self._reclaimed) >= RECLAIM_EVERY_MS:
             self._reclaimed = now
-            self._transactions.write(lambda c: leases.reclaim(c, now))
+            self.write(lambda c: leases.reclaim(c, now))
 
     def submit(self, annotator: str, lease: str, answer: dict[str, Any], key: str, edits: int | None = None) -> Receipt:
         """Saves an answer. key: drawn by the client for this answer and kept for every retry. edits: the number of the
         annotator's event that it replaces. docs/store.md shows an answer of each kind."""
         sent = Submission(lease, answer, key, edits)
-        return self._transactions.write(lambda c: labels.submit(c, self._now(), annotator, sent))
+        return self.write(lambda c: labels.submit(c, self._now(), annotator, sent))
 
     def skip(self, annotator: str, lease: str, reason: str, key: str) -> Receipt:
         """Gives the task to others; this annotator does not see it again."""
-        return self._transactions.write(lambda c: labels.skip(c, self._now(), annotator, lease, reason, key))
+        return self.write(lambda c: labels.skip(c, self._now(), annotator, lease, reason, key))
 
     def undo(self, annotator: str, key: str) -> TaskView:
         """Takes the newest answer back, by a new event, and gives its task again, with what was answered."""
-        return self._transactions.write(lambda c: labels.undo(c, self._now(), annotator, key, self._terms.lease_ms))
+        return self.write(lambda c: labels.undo(c, self._now(), annotator, key, self._terms.lease_ms))
 
     def history(self, annotator: str, limit: int = 20) -> list[Past]:
         """The annotator's answers, newest first, in slots, with what an edit needs: `task.lease` and `event`."""
-        return self._transactions.read(lambda c: labels.history(c, annotator, limit))
+        return self.read(lambda c: labels.history(c, annotator, limit))
 
     def save_draft(self, annotator: str, lease: str, draft: str) -> None:
         """Any text of the client's; `TaskView.draft` gives it back until the task is answered."""
-        self._transactions.write(lambda c: labels.save_draft(c, annotator, lease, draft))
+        self.write(lambda c: labels.save_draft(c, annotator, lease, draft))
 
     def feedback(self, annotator: str, lease: str) -> dict[str, Any]:
         """{tiers, unranked, note}: the known answer of a practice item that the annotator has answered, in slots."""
-        return self._transactions.read(lambda c: labels.feedback(c, annotator, lease))
+        return self.read(lambda c: labels.feedback(c, annotator, lease))
 
     # What it comes to
 
     def progress(self, annotator: str | None = None) -> Progress:
-        return self._transactions.read(lambda c: overview.progress(c, annotator))
+        return self.read(lambda c: overview.progress(c, annotator))
 
     def gold_results(self, *, practice: bool = False) -> list[GoldResult]:
-        return self._transactions.read(lambda c: overview.gold_results(c, practice))
+        return self.read(lambda c: overview.gold_results(c, practice))
 
     def labels(self, *, purpose: str = "label", quarantined: bool = False) -> list[Label]:
         """Standing labels with everything known of them, oldest first: for agreement, bias and quality. For the team only."""
-        return self._transactions.read(lambda c: list(read_labels(c, None, purpose, quarantined)))
+        return self.read(lambda c: list(read_labels(c, None, purpose, quarantined)))
 
     def snapshot(self, by: str = "") -> Snapshot:
         """All labels of now under a name made of their content; the same labels again are the same snapshot."""
-        return self._transactions.write(lambda c: snapshots.take(c, self._now(), by))
+        return self.write(lambda c: snapshots.take(c, self._now(), by))
 
     def snapshots(self) -> list[Snapshot]:
-        return self._transactions.read(snapshots.every)
+        return self.read(snapshots.every)
 
     def records(self, snapshot: str | None = None) -> Records:
         """Of a snapshot (by its name or how it begins), checked against that name, in an order that its content decides;
         None: of the labels that stand now, oldest first."""
         if snapshot is None:
-            return self._transactions.read(lambda c: records(read_labels(c)))
-        return self._transactions.read(lambda c: snapshots.read(c, snapshots.find(c, snapshot)))
+            return self.read(lambda c: records(read_labels(c)))
+        return self.read(lambda c: snapshots.read(c, snapshots.find(c, snapshot)))
 
     def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """The append-only log: events with a number above `after`, oldest first."""
-        return self._transactions.read(lambda c: overview.audit(c, after, limit))
+        return self.read(lambda c: overview.audit(c, after, limit))
 
     def info(self) -> dict[str, Any]:
         """What it is, how it keeps what it acknowledged, and how much it holds."""
-        held = self._transactions.read(overview.counts)
+        held = self.read(overview.counts)
         return {"store": self.shown, "durability": durability(self.engine), **held}
 
 
