@@ -42,11 +42,16 @@ SQLITE = (
 POSTGRESQL = (
     ("53100", "the server's disk is full; make room and repeat, nothing that was acknowledged is lost"),
     ("25006", "the server takes no writes (read-only); give the URL of one that does"),
-    ("28", "the server refuses this user or password; check the URL, PGPASSWORD or ~/.pgpass"),
-    ("3D000", "the server has no database of that name; make it with `createdb`"),
     ("42501", "this user may not do that in this database; grant it, or give another user"),
 )
-"""SQLSTATE, or how it begins → what to do."""
+"""SQLSTATE → what to do."""
+
+CONNECTING = (
+    ("authentication failed", "the server refuses this user or password; check the URL, PGPASSWORD or ~/.pgpass"),
+    ("no password supplied", "the server wants a password; give it in PGPASSWORD or ~/.pgpass"),
+    ("does not exist", "the server has no such database or user; make it with `createdb` or `createuser`"),
+)
+"""What PostgreSQL says before there is a connection, and so without a SQLSTATE → what to do."""
 
 
 def unavailable(error: exc.SQLAlchemyError, shown: str) -> Unavailable:
@@ -54,8 +59,8 @@ def unavailable(error: exc.SQLAlchemyError, shown: str) -> Unavailable:
     original = getattr(error, "orig", None) or error
     said = " ".join(str(original).split())
     state = getattr(original, "sqlstate", None) or ""
-    advice = next((what for start, what in POSTGRESQL if state and state.startswith(start)), None)
-    advice = advice or next((what for phrase, what in SQLITE if phrase in said), None)
+    phrases = POSTGRESQL if state else (*SQLITE, *CONNECTING)
+    advice = next((what for phrase, what in phrases if phrase in (state or said)), None)
     if advice is None:
         return Unavailable(f"STORE {shown}: cannot be reached ({without_password(said)[:160]}); check that it runs")
     return Unavailable(f"STORE {shown}: {advice}")

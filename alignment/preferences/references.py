@@ -37,5 +37,5 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
 def _newest(store: Any) -> str:
     snapshots = store.snapshots()
     if not snapshots:
-        raise UserError("STORE: has no snapshot yet; make one with `align store snapshot`")
+        raise UserError("has no snapshot yet; make one with `align store snapshot`")
     return snapshots[-1].digest
