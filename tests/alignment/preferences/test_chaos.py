@@ -26,7 +26,7 @@ from alignment.preferences.store import Store
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-WRITERS, TASKS, OVERLAP, KILLS = 4, 60, 2, 20
+WRITERS, TASKS, OVERLAP, KILLS = 4, 60, 2, 12
 
 
 def start(url: str, name: str, folder: Path, **environment: str) -> subprocess.Popen:
@@ -79,14 +79,15 @@ def test_many_processes_label_without_treading_on_each_other(url, tmp_path):
 
 
 def test_processes_killed_at_any_moment(tmp_path):
-    """SQLite on a disk, 20 kills of writers, each started again with what it had sent last."""
+    """SQLite on a disk, 12 kills of writers at work, each started again with what it had sent last."""
     url = str(tmp_path / "labels.db")
-    names = prepared(url)
+    names = prepared(url, tasks=200)
     draw = random.Random(7)
     writers = {name: start(url, name, tmp_path) for name in names}
     for _ in range(KILLS):
         time.sleep(draw.uniform(0.3, 1.0))
         name = draw.choice(names)
+        assert writers[name].poll() is None, "the work was done before the kill"
         writers[name].send_signal(signal.SIGKILL)
         writers[name].wait()
         writers[name] = start(url, name, tmp_path)
