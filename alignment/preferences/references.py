@@ -8,7 +8,7 @@ from typing import Any, cast
 from alignment.errors import UserError
 from alignment.preferences.engine import reference, shown_url, store_url
 from alignment.preferences.reading import Kind
-from alignment.preferences.store import existing
+from alignment.preferences.store import Store, existing
 
 
 def records_at(text: str, name: str, kind: str) -> list[Any]:
@@ -21,20 +21,19 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
     url, snapshot = found
     try:
         with existing(url) as store:
-            if snapshot is None:
-                snapshot = _newest(store)
-                print(f"{name} store:{store.shown}: its newest snapshot, {snapshot[:12]}", file=sys.stderr)
-            records = store.records(snapshot).of(cast(Kind, kind))
+            name_of = snapshot or _newest(store)
+            records = store.records(name_of).of(cast(Kind, kind))
     except UserError as error:
-        raise UserError(
-            f"{name} store:{shown_url(store_url(url))}: {str(error).partition(': ')[2] or error}"
-        ) from error
+        shown = shown_url(store_url(url))
+        raise UserError(f"{name} store:{shown}: {str(error).removeprefix(f'STORE {shown}: ')}") from error
     if not records:
-        raise UserError(f"{name} store:{url}: its snapshot {snapshot[:12]} holds no {kind}")
+        raise UserError(f"{name} store:{store.shown}: its snapshot {name_of[:12]} holds no {kind}")
+    if snapshot is None:
+        print(f"{name} store:{store.shown}: its newest snapshot, {name_of[:12]}", file=sys.stderr)
     return records
 
 
-def _newest(store: Any) -> str:
+def _newest(store: Store) -> str:
     snapshots = store.snapshots()
     if not snapshots:
         raise UserError("has no snapshot yet; make one with `align store snapshot`")
