@@ -42,7 +42,10 @@ def main() -> int:
     parser.add_argument("--stored", type=int, default=0, help="labels that the store holds beforehand")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     options = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine(), **{name: getattr(options, name) for name in ("labels", "annotators", "stored")}}
+    result: dict[str, Any] = {
+        "machine": machine(),
+        **{name: getattr(options, name) for name in ("labels", "annotators", "stored")},
+    }
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         result["sqlite"] = measured(str(Path(folder) / "labels.db"), options)
     if binaries() is None:
