@@ -14,6 +14,14 @@ COMMANDS = {
     "import": "alignment.formats.importing:COMMAND",
     "export": "alignment.formats.exporting:COMMAND",
     "data check": "alignment.data_check.command:COMMAND",
+    "store import": "alignment.preferences.command:IMPORT",
+    "store export": "alignment.preferences.command:EXPORT",
+    "store snapshot": "alignment.preferences.command:SNAPSHOT",
+    "store info": "alignment.preferences.command:INFO",
+    "store backup": "alignment.preferences.command:BACKUP",
+    "store restore": "alignment.preferences.command:RESTORE",
+    "store verify": "alignment.preferences.command:VERIFY",
+    "store migrate": "alignment.preferences.command:MIGRATE",
     "sft": "sft.config:COMMAND",
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",
@@ -47,7 +55,7 @@ def _entry() -> int:
     if name in ("-h", "--help", "help"):
         print("usage: align COMMAND [--setting VALUE ...]\n\ncommands:")
         for known in COMMANDS:
-            print(f"  {known:<12}{command(known).summary}")
+            print(f"  {known:<16}{command(known).summary}")
         print("\n`align COMMAND --help` lists every setting with default, unit and source.")
         return DONE
     close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)

@@ -7,11 +7,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from alignment.errors import UserError
+from alignment.labeling import Labeling, parse_labeling, plain_labeling
 from alignment.text_files import read_lines
 
 Message = dict[str, str]
@@ -77,6 +78,7 @@ class Ranking:
 
     strength: how much better the preferred is, in the words of Llama 2's annotators (arXiv 2307.09288, §3.2.1): 0 =
     negligibly, 1 = slightly, 2 = better, 3 = significantly; of every strict pair of the ranking. None: not asked.
+    labeling: when, how long, in what order shown, with which flags (alignment/labeling.py). None: not known.
     Example: `{"id": "7", "prompt": "...", "responses": [{"text": "a"}, {"text": "b"}], "ranks": [2, 1], "strength": 3}`.
     """
 
@@ -88,6 +90,7 @@ class Ranking:
     source: str | None = None
     group: str | None = None
     strength: int | None = None
+    labeling: Labeling | None = None
 
     def strict_pairs(self) -> list[tuple[int, int]]:
         """(i, j) for every pair where response i was ranked above response j."""
@@ -112,6 +115,7 @@ class Verdict:
     annotator: str | None = None
     source: str | None = None
     group: str | None = None
+    labeling: Labeling | None = None
 
 
 def strict_pairs(ranks: Sequence[int | None]) -> list[tuple[int, int]]:
@@ -135,6 +139,9 @@ def tied_pairs(ranks: Sequence[int | None]) -> list[tuple[int, int]]:
 
 
 def read_demonstrations(path: str | Path, name: str = "--data") -> list[Demonstration]:
+    """path: a file, or `store:URL@SNAPSHOT`; so in `read_rankings` and `read_verdicts`."""
+    if _in_a_store(path):
+        return _from_store(path, name, "demonstrations")
     return read_jsonl(path, name, _demonstration)
 
 
@@ -154,6 +161,8 @@ def read_rankings(
     def parse(value: dict[str, Any]) -> Ranking:
         return _ranking({**value, "group": group_of(value, group_fields)})
 
+    if _in_a_store(path):
+        return _from_store(path, name, "rankings", group_fields)
     return read_jsonl(path, name, parse)
 
 
@@ -163,7 +172,20 @@ def read_verdicts(path: str | Path, group_fields: tuple[str, ...] = ("group",)) 
     def parse(value: dict[str, Any]) -> Verdict:
         return _verdict({**value, "group": group_of(value, group_fields)})
 
+    if _in_a_store(path):
+        return _from_store(path, "--verdicts", "verdicts", group_fields)
     return read_jsonl(path, "--verdicts", parse)
+
+
+def _in_a_store(path: str | Path) -> bool:
+    return str(path).startswith("store:")
+
+
+def _from_store(path: str | Path, name: str, kind: str, group_fields: tuple[str, ...] = ()) -> list[Any]:
+    from alignment.preferences.references import records_at  # loads a database, which most runs need not
+
+    found = records_at(str(path), name, kind)
+    return found if "group" in group_fields or kind == "demonstrations" else [replace(one, group=None) for one in found]
 
 
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
@@ -233,6 +255,8 @@ def plain(record: Any) -> dict[str, Any]:
         kept["responses"] = [_without_none(response) for response in kept["responses"]]
     if isinstance(kept.get("response"), dict):
         kept["response"] = _without_none(kept["response"])
+    if "labeling" in kept:
+        kept["labeling"] = plain_labeling(record.labeling)
     return kept
 
 
@@ -284,7 +308,10 @@ def _ranking(value: dict[str, Any]) -> Ranking:
         raise ValueError(
             f"strength is {described(strength)}; it must be 0 (negligibly), 1 (slightly), 2 (better) or 3 (significantly)"
         )
-    return Ranking(base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group, strength)
+    labeling = parse_labeling(value.get("labeling"), len(ranks))
+    return Ranking(
+        base.id, base.prompt, base.responses, tuple(ranks), annotator, source, base.group, strength, labeling
+    )
 
 
 def _verdict(value: dict[str, Any]) -> Verdict:
@@ -293,7 +320,8 @@ def _verdict(value: dict[str, Any]) -> Verdict:
         raise ValueError(f"verdict is {verdict!r}; it must be good or bad")
     response = _response(_field(value, "response"))
     annotator, source = _optional(value, "annotator"), _optional(value, "source")
-    return Verdict(base.id, base.prompt, response, verdict, annotator, source, base.group)
+    labeling = parse_labeling(value.get("labeling"), 1)
+    return Verdict(base.id, base.prompt, response, verdict, annotator, source, base.group, labeling)
 
 
 def _response(value: Any) -> Response:

@@ -28,7 +28,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from bad_input import children, doors, functions, inputs, outputs, records, settings
+from bad_input import children, doors, functions, inputs, outputs, records, settings, stores
 from bad_input.case import Case, Interrupt
 from refusals import listing
 
@@ -37,7 +37,7 @@ from alignment.command import main
 
 TABLE = [
     *records.FILES, *records.RECORDS, *records.FORMATS, *records.RUNS, *settings.SETTINGS, *settings.PLANS, *doors.MODELS, *functions.FUNCTIONS, *outputs.OUTPUTS,
-    *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS,
+    *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS, *stores.STORES,
 ]  # fmt: skip
 
 FOUND_LATE = {"full disk", "the learning rate diverges", "scores beyond all bounds"}

@@ -12,6 +12,7 @@ GROUPS = "groups"
 ANNOTATORS = "annotators"
 SOURCES = "sources"
 STRENGTHS = "strengths of preference"
+LABELING = "times, flags and orders of labeling"
 MODELS = "model names"
 CUT = "marks of responses cut at the length limit"
 TIES = "ties"
@@ -42,6 +43,7 @@ def details(record: Record) -> set[str]:
         ANNOTATORS: getattr(record, "annotator", None) is not None,
         SOURCES: getattr(record, "source", None) is not None,
         STRENGTHS: getattr(record, "strength", None) is not None,
+        LABELING: getattr(record, "labeling", None) is not None,
         MODELS: any(response.model is not None for response in _responses(record)),
         CUT: any(not response.finished for response in _responses(record)),
         SEVERAL: len(_responses(record)) > 2,

@@ -27,14 +27,13 @@ TARGETS = sorted(set().union(*(one.fields or () for one in FORMATS.values())) | 
 
 
 @dataclass(frozen=True)
-class ImportSettings(Settings):
-    """Settings of `align import`."""
+class SourceSettings(Settings):
+    """What a user brings, and how it is to be read."""
 
     source: str = setting(
         positional=True,
         help="a JSON, JSONL, CSV or Parquet file (JSON and CSV also .gz), a directory of them, or a Hub dataset id",
     )
-    output: str = setting(help="the JSONL file of our records that is written; must not exist yet")
     format: str = setting(
         "auto",
         help=f"what the source holds: auto (by its fields), {', '.join(FORMATS)}; docs/formats.md shows each",
@@ -74,6 +73,13 @@ class ImportSettings(Settings):
         mapping(self.map)
 
 
+@dataclass(frozen=True)
+class ImportSettings(SourceSettings):
+    """Settings of `align import`."""
+
+    output: str = setting(help="the JSONL file of our records that is written; must not exist yet")
+
+
 COMMAND = Command(
     "import",
     "bring demonstrations, prompts, rankings or verdicts in from another format",
@@ -86,24 +92,49 @@ def run(settings: ImportSettings) -> dict[str, Any]:
     """Writes the records to `output`, with `.config.yaml`, `.metrics.json` and `.run.json` beside it."""
     started = time.time()
     with output_file(settings.output) as path:
-        rows = _rows(settings)
-        good = [row for _, row in rows if not isinstance(row, Fault)]
-        taken_for, natural = _format(settings, good)
-        kind = _kind(settings, taken_for, natural)
-        result = convert_rows(rows, taken_for, natural, kind, settings.source, settings.skip_faulty)
-        if not result.records:
-            raise UserError(f"SOURCE {settings.source}: gives no {kind}; {' '.join(result.notes) or 'it is empty'}")
-        write_jsonl(path, [in_form(record, settings.prompt_form) for record in result.records])
+        brought = bring(settings)
+        write_jsonl(path, brought.records)
         metrics = {
-            "format": f"{taken_for.name} ({taken_for.title})" + (", by its fields" * (settings.format == "auto")),
-            "kind": kind,
-            "read": len(rows),
-            "written": len(result.records),
-            "faulty": result.faulty,
-            "note": [*_unused(good, taken_for, settings), *result.notes, *([NOTES[kind]] if kind in NOTES else [])],
+            "format": brought.format,
+            "kind": brought.kind,
+            "read": brought.read,
+            "written": len(brought.records),
+            "faulty": brought.faulty,
+            "note": [*brought.notes, *([NOTES[brought.kind]] if brought.kind in NOTES else [])],
         }
         write_result(path, "import", settings, metrics, started)
     return metrics
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Records of one kind out of a source. format: what it was taken for. read: rows; faulty: those left out."""
+
+    format: str
+    kind: str
+    records: list[Any]
+    read: int
+    faulty: int
+    notes: list[str]
+
+
+def bring(settings: SourceSettings) -> Brought:
+    """The records of the source, each checked; at least one."""
+    rows = _rows(settings)
+    good = [row for _, row in rows if not isinstance(row, Fault)]
+    taken_for, natural = _format(settings, good)
+    kind = _kind(settings, taken_for, natural)
+    result = convert_rows(rows, taken_for, natural, kind, settings.source, settings.skip_faulty)
+    if not result.records:
+        raise UserError(f"SOURCE {settings.source}: gives no {kind}; {' '.join(result.notes) or 'it is empty'}")
+    return Brought(
+        format=f"{taken_for.name} ({taken_for.title})" + (", by its fields" * (settings.format == "auto")),
+        kind=kind,
+        records=[in_form(record, settings.prompt_form) for record in result.records],
+        read=len(rows),
+        faulty=result.faulty,
+        notes=[*_unused(good, taken_for, settings), *result.notes],
+    )
 
 
 def mapping(text: str | None) -> dict[str, str]:
@@ -117,7 +148,7 @@ def mapping(text: str | None) -> dict[str, str]:
     return {our.strip(): their.strip() for our, _, their in pairs}
 
 
-def _rows(settings: ImportSettings) -> list[tuple[Place, Row | Fault]]:
+def _rows(settings: SourceSettings) -> list[tuple[Place, Row | Fault]]:
     delimiter = "\t" if settings.delimiter == "tab" else settings.delimiter
     source = Source(settings.source, settings.split, settings.subset, settings.encoding, delimiter)
     rows = read_rows(source)
@@ -132,7 +163,7 @@ def _rows(settings: ImportSettings) -> list[tuple[Place, Row | Fault]]:
     return [(place, row if isinstance(row, Fault) else rename(row, names)) for place, row in rows]
 
 
-def _format(settings: ImportSettings, rows: list[Row]) -> tuple[Format, str]:
+def _format(settings: SourceSettings, rows: list[Row]) -> tuple[Format, str]:
     """(format, the kind that it gives of itself)."""
     wanted = None if settings.kind == "auto" else settings.kind
     if settings.format == "auto":
@@ -144,7 +175,7 @@ def _format(settings: ImportSettings, rows: list[Row]) -> tuple[Format, str]:
     return chosen, wanted if wanted is not None and wanted in chosen.read else next(iter(chosen.read))
 
 
-def _kind(settings: ImportSettings, taken_for: Format, natural: str) -> str:
+def _kind(settings: SourceSettings, taken_for: Format, natural: str) -> str:
     wanted = natural if settings.kind == "auto" else settings.kind
     possible = kinds_from(natural)
     if wanted not in possible:
@@ -155,7 +186,7 @@ def _kind(settings: ImportSettings, taken_for: Format, natural: str) -> str:
     return wanted
 
 
-def _unused(rows: list[Row], taken_for: Format, settings: ImportSettings) -> list[str]:
+def _unused(rows: list[Row], taken_for: Format, settings: SourceSettings) -> list[str]:
     if taken_for.fields is None:
         return []
     names = dict.fromkeys(name for row in rows for name in row if name not in taken_for.fields)

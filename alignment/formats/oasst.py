@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from alignment.formats.columns import text
-from alignment.formats.details import ANNOTATORS, CUT, EMPTY, NO_PAIR, OPEN, PLAIN, ROLES, SOURCES, STRENGTHS, SYSTEM
+from alignment.formats.details import (
+    ANNOTATORS,
+    CUT,
+    EMPTY,
+    LABELING,
+    NO_PAIR,
+    OPEN,
+    PLAIN,
+    ROLES,
+    SOURCES,
+    STRENGTHS,
+    SYSTEM,
+)
 from alignment.formats.format import Format, Place, Row
 from alignment.records import Message, Ranking, described
 
@@ -155,7 +167,7 @@ FORMAT = Format(
     read={"rankings": _rankings, "demonstrations": _demonstrations, "prompts": _prompts},
     write={"rankings": _write},
     refuses=frozenset((NO_PAIR, SYSTEM, ROLES, OPEN, EMPTY)),
-    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, CUT, PLAIN)),
+    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, LABELING, CUT, PLAIN)),
     gather=gather,
     several=True,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alignment.formats.columns import PROMPT_NAMES, RESPONSE_NAMES
-from alignment.formats.format import WHO, Format, Row
+from alignment.formats.format import Format, Row
 from alignment.records import GROUP_FIELDS, RECORD_KINDS, plain
 
 NOT_OURS = {"chosen", "rejected", "label", "labels", "conversations", "role", "fields", *RESPONSE_NAMES}
@@ -33,7 +33,7 @@ FORMAT = Format(
     title="our own JSONL",
     example='{"prompt": "...", "responses": [{"text": "..."}, {"text": "..."}], "ranks": [2, 1]}',
     remark="and the README's other records",
-    fields=frozenset(("prompt", "response", "messages", "text", "responses", "ranks", "verdict", *WHO, *GROUP_FIELDS)),
+    fields=frozenset(GROUP_FIELDS).union(*(one.fields for one in RECORD_KINDS.values())),
     kind_of=_kind_of,
     read=dict.fromkeys(RECORD_KINDS, _read),
     write={kind: lambda record: [plain(record)] for kind in RECORD_KINDS},

@@ -13,6 +13,7 @@ from alignment.formats.details import (
     CUT,
     GROUPS,
     IDS,
+    LABELING,
     MODELS,
     NO_PAIR,
     ORDER,
@@ -27,7 +28,9 @@ from alignment.formats.format import WHO, Format, Row, who
 from alignment.records import Demonstration, Message, Prompt, Ranking
 
 PAIR_REFUSES = frozenset((NO_PAIR,))
-PAIR_DROPS = frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, STRENGTHS, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER))
+PAIR_DROPS = frozenset(
+    (IDS, GROUPS, ANNOTATORS, SOURCES, STRENGTHS, LABELING, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER)
+)
 """What no format of bare pairs holds."""
 
 

@@ -30,6 +30,14 @@ GOOD = {
     "data check": "demonstrations.jsonl --output out",
     "import": "foreign.json --output out",
     "export": "demonstrations.jsonl --format alpaca --output out.jsonl",
+    "store import": "labels.db rankings.jsonl",
+    "store export": "labels.db --output out",
+    "store snapshot": "labels.db",
+    "store info": "labels.db",
+    "store backup": "labels.db --output out",
+    "store restore": "new.db labels.db",
+    "store verify": "labels.db",
+    "store migrate": "labels.db",
     "doctor": "ppo-run",
     "report": "run",
     "compare": "run other-run --output out",
@@ -38,14 +46,19 @@ GOOD = {
 wins, and words without a flag that the case begins with stand in for those here."""
 
 STAGES = ("sft", "sample", "rank", "reward", "ppo", "eval", "demo")
-FILE_OUTPUTS = ("sample", "rank", "import", "export")
+FILE_OUTPUTS = ("sample", "rank", "import", "export", "store export")
 """Commands whose output is a file, with what else they leave beside it."""
+
+IN_PLACE = ("store import", "store snapshot", "store info", "store verify", "store migrate")
+"""Commands that work on a store that is there: no new file."""
 
 
 def made(command: str) -> tuple[str, ...]:
     """What a run leaves in the folder."""
-    if command == "doctor":
+    if command == "doctor" or command in IN_PLACE:
         return ()
+    if command == "store restore":
+        return ("new.db",)
     if command == "report":
         return ("run/report.html",)
     name = "out.jsonl" if command == "export" else "out"

@@ -11,6 +11,8 @@ from models import tiny_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from alignment.preferences.store import Store
+from alignment.records import read_rankings
 from alignment.run import RESULT_FILES
 from sft.config import SFTSettings
 
@@ -70,7 +72,7 @@ number = 3
 
 
 def make_inputs(folder: Path) -> None:
-    """Models `policy` and `reward-model`, records of all kinds, opinions.py, two runs of a stage."""
+    """Models `policy` and `reward-model`, records of all kinds, a preference store, opinions.py, two runs of a stage."""
     from reward_model.model import new_scorer, save
     from sft.train import run as train_run
 
@@ -84,6 +86,9 @@ def make_inputs(folder: Path) -> None:
     write(folder / "responses.jsonl", [{"prompt": prompt, "responses": answers} for prompt in prompts])
     rankings = [{"prompt": prompt, "responses": answers, "ranks": [1, 2, 2]} for prompt in prompts]
     write(folder / "rankings.jsonl", rankings)
+    with Store(str(folder / "labels.db")) as store:
+        store.import_records(read_rankings(folder / "rankings.jsonl"))
+        store.snapshot()
     (folder / "opinions.py").write_text(OPINIONS)
     write(folder / "foreign.json", [{"instruction": prompt, "output": "At the river."} for prompt in prompts])
     settings = SFTSettings(

@@ -7,13 +7,13 @@ import signal
 from pathlib import Path
 
 from bad_input import conditions
-from bad_input.case import FILE_OUTPUTS, GOOD, Case, Interrupt, made
+from bad_input.case import FILE_OUTPUTS, GOOD, IN_PLACE, Case, Interrupt, made
 from bad_input.records import LINE
 
 FLAG = {
     command: "--workspace" if command == "demo" else "--output"
     for command in GOOD
-    if command not in ("report", "doctor")
+    if command not in ("report", "doctor", "store restore", *IN_PLACE)
 }
 NEW = [command for command in FLAG if command not in ("compare", "export")]
 """Commands whose output must be new, and is called `out`."""
@@ -43,7 +43,7 @@ OUTPUTS = [
         Case("output in a locked folder", f"{command} {name} locked/out", locked_folder, f"{name} locked/out: cannot be written (Permission denied); choose another place", conditions.nobody),
         Case("output in a new folder of a locked one", f"{command} {name} locked/new/out", locked_folder, f"{name} locked/new/out: cannot be written (Permission denied)", conditions.nobody),
         Case("too long a name", f"{command} {name} {'x' * 300}", {}, (name, "cannot be written (File name too long)")),
-        Case("full disk", command, {}, (f"{name} out: cannot be written", "File too large", "make room or choose another place"), conditions.full_disk_in_the_demo if command == "demo" else conditions.full_disk),
+        Case("full disk", command, {}, (f"{name} out: cannot be written", "disk I/O error" if command == "store backup" else "File too large", "make room or choose another place"), conditions.full_disk_in_the_demo if command == "demo" else conditions.full_disk),
     )
 ] + [
     *[Case("checkpoints of another command", command, other_checkpoints, (f"out.checkpoints: holds checkpoints of command sft, not {command}", "choose another --output, or give --no-resume")) for command in ("ppo", "reward")],
@@ -80,7 +80,7 @@ COMPLETE = (
     [
         case
         for command in GOOD
-        if command not in ("demo", "doctor")  # the one takes minutes, the other leaves nothing
+        if command not in ("demo", "doctor", *IN_PLACE)  # the one takes minutes, the others leave nothing new
         for case in (
             Case("nothing wrong", command, {}, (), code=0, added=made(command)),
             Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),
@@ -96,7 +96,7 @@ COMPLETE = (
             added=("out",),
         )
     ]
-    + [Case("nothing wrong", "doctor", {}, (), code=0)]
+    + [Case("nothing wrong", command, {}, (), code=0) for command in ("doctor", *IN_PLACE)]
     + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
 )
 """Runs that leave their output."""

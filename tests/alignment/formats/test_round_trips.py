@@ -4,7 +4,7 @@ seen to fail under the mutations named beside it:
 - HH: strip() a turn's text, MARKS not refused, the space after the colon not written; OASST: rank not shifted by one,
   answers reversed; Argilla: ranks from 0, the model names forgotten; TRL: chosen and rejected exchanged; KTO: the label
   turned; ShareGPT: `system` read as the user; Alpaca: text stripped: test_every_format_gives_back_what_it_holds
-- a detail left out of `drops` or `refuses` (IDS, PLAIN, SYSTEM, TURNS, OPEN, EMPTY, NO_PAIR tried): the same
+- a detail left out of `drops` or `refuses` (IDS, PLAIN, SYSTEM, TURNS, OPEN, EMPTY, NO_PAIR, LABELING tried): the same
 - `quoting` left out of the CSV writer; `keep_default_na=False` left out of the reader: test_csv_holds_any_text
 - null fields of a table kept in the rows: test_parquet_holds_rankings
 """
@@ -23,6 +23,7 @@ from alignment.formats.exporting import WRITERS, write_rows
 from alignment.formats.files import read_rows
 from alignment.formats.parsing import Source
 from alignment.formats.table import FORMATS
+from alignment.labeling import Labeling
 from alignment.records import (
     RECORD_KINDS,
     Demonstration,
@@ -54,6 +55,9 @@ TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=4).m
 FILLED = TEXTS.filter(str.strip)
 NAMES = st.none() | st.sampled_from(["g", "an ü", "8a3c2b44-1111-4222-8333-123456789abc"])
 STRENGTHS = st.none() | st.integers(0, 3)
+LABELINGS = st.none() | st.builds(
+    Labeling, at=st.just("2026-11-25T10:00:00Z"), seconds=st.none() | st.floats(0, 9), shown=st.just((0,))
+)
 SIMPLE = st.lists(st.sampled_from([" ", "a", "\n", "ü"]), max_size=3).map("".join)  # what every format can hold
 
 
@@ -74,9 +78,9 @@ def with_id(cls, prompt, own_id, **fields):
     return cls(own_id or content_id(prompt), prompt, **fields)
 
 
-def ranking(prompt, own_id, ranked, annotator, source, group, strength):
+def ranking(prompt, own_id, ranked, annotator, source, group, strength, labeling):
     responses, ranks = zip(*ranked)
-    return Ranking(own_id or content_id(prompt), prompt, responses, ranks, annotator, source, group, strength)
+    return Ranking(own_id or content_id(prompt), prompt, responses, ranks, annotator, source, group, strength, labeling)
 
 
 RANKED = st.lists(st.tuples(RESPONSES, st.none() | st.integers(1, 4)), min_size=2, max_size=4)
@@ -94,7 +98,7 @@ RECORDS = {
         responses=st.lists(RESPONSES, min_size=2, max_size=3).map(tuple),
         group=NAMES,
     ),
-    "rankings": st.builds(ranking, PROMPTS, NAMES, IN_ORDER | RANKED, NAMES, NAMES, NAMES, STRENGTHS),
+    "rankings": st.builds(ranking, PROMPTS, NAMES, IN_ORDER | RANKED, NAMES, NAMES, NAMES, STRENGTHS, LABELINGS),
     "verdicts": st.builds(
         with_id,
         st.just(Verdict),
@@ -105,6 +109,7 @@ RECORDS = {
         annotator=NAMES,
         source=NAMES,
         group=NAMES,
+        labeling=LABELINGS,
     ),
 }
 CASES = [(name, kind) for name, one in FORMATS.items() for kind in one.write]
@@ -123,6 +128,7 @@ def held(record, drops):
         (d.ANNOTATORS, "annotator"),
         (d.SOURCES, "source"),
         (d.STRENGTHS, "strength"),
+        (d.LABELING, "labeling"),
     ):
         if detail in drops and hasattr(record, field):
             record = replace(record, **{field: None})

@@ -1,0 +1,193 @@
+"""Label events → our records: rankings, demonstrations, verdicts; live, or of a snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, select
+
+from alignment.labeling import Labeling, iso_time, parse_labeling
+from alignment.preferences.events import LABEL, live
+from alignment.preferences.schema import (
+    ANNOTATORS,
+    EVENTS,
+    PROMPTS,
+    RESPONSES,
+    SNAPSHOT_EVENTS,
+    TASK_RESPONSES,
+    TASKS,
+)
+from alignment.records import Demonstration, Ranking, Response, Verdict
+
+Kind = Literal["rankings", "demonstrations", "verdicts"]
+KINDS: tuple[Kind, ...] = ("rankings", "demonstrations", "verdicts")
+
+TASK_COLUMNS = (TASKS.c.kind.label("task_kind"), TASKS.c.record_id, TASKS.c.group_name, TASKS.c.source, TASKS.c.slice)
+AT_ONCE = 400
+"""Labels whose responses one query brings."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A standing label with its task: what agreement, bias and quality are computed from."""
+
+    event: int
+    task: int
+    kind: str
+    annotator: str
+    body: dict[str, Any]
+    created: int
+    prompt: Any
+    responses: tuple[Response, ...]
+    response_ids: tuple[str, ...]
+    record_id: str
+    group: str | None
+    source: str | None
+    slice: str | None
+    purpose: str
+
+
+@dataclass
+class Records:
+    """What labels come to, in the order in which they were saved."""
+
+    rankings: list[Ranking] = field(default_factory=list)
+    demonstrations: list[Demonstration] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> list[Any]:
+        return getattr(self, kind)
+
+
+def labels(
+    connection: Connection, snapshot: int | None = None, purpose: str = "label", quarantined: bool = False
+) -> Iterator[Label]:
+    """Standing labels that count, oldest first; or exactly those of a snapshot.
+
+    purpose: label, gold or practice. quarantined: also those of annotators who are."""
+    wanted = (
+        select(EVENTS, PROMPTS.c.prompt, TASKS.c.purpose, *TASK_COLUMNS)
+        .join(TASKS, TASKS.c.number == EVENTS.c.task)
+        .join(PROMPTS, PROMPTS.c.id == TASKS.c.prompt_id)
+        .order_by(EVENTS.c.number)
+    )
+    if snapshot is not None:
+        wanted = wanted.join(SNAPSHOT_EVENTS, SNAPSHOT_EVENTS.c.event == EVENTS.c.number)
+        wanted = wanted.where(SNAPSHOT_EVENTS.c.snapshot == snapshot)
+    else:
+        wanted = wanted.where(EVENTS.c.kind == LABEL, TASKS.c.purpose == purpose, live())
+        hidden = select(ANNOTATORS.c.name).where(ANNOTATORS.c.name == EVENTS.c.annotator, ANNOTATORS.c.quarantined)
+        wanted = wanted if quarantined else wanted.where(~hidden.exists())
+    for rows in connection.execute(wanted.execution_options(yield_per=AT_ONCE)).partitions(AT_ONCE):
+        yield from _with_responses(connection, rows, counted=snapshot is None)
+
+
+def records(found: Iterator[Label]) -> Records:
+    made = Records()
+    for label in found:
+        MAKE[label.kind](label, made)
+    return made
+
+
+def _with_responses(connection: Connection, rows: Any, counted: bool) -> Iterator[Label]:
+    texts: dict[int, list[Row]] = {}
+    wanted = (
+        select(TASK_RESPONSES, RESPONSES.c.text)
+        .join(RESPONSES, RESPONSES.c.id == TASK_RESPONSES.c.response_id)
+        .where(TASK_RESPONSES.c.task.in_({row.task for row in rows}))
+        .order_by(TASK_RESPONSES.c.task, TASK_RESPONSES.c.position)
+    )
+    for one in connection.execute(wanted):
+        texts.setdefault(one.task, []).append(one)
+    for row in rows:
+        body, given = json.loads(row.body), texts.get(row.task, [])
+        if not (counted and body.get("late")):
+            yield _label(row, body, given)
+
+
+def _label(row: Row, body: dict[str, Any], given: list[Row]) -> Label:
+    return Label(
+        event=row.number,
+        task=row.task,
+        kind=row.task_kind,
+        annotator=row.annotator,
+        body=body,
+        created=row.created,
+        prompt=json.loads(row.prompt),
+        responses=tuple(Response(json.loads(one.text), one.model, bool(one.finished)) for one in given),
+        response_ids=tuple(one.response_id for one in given),
+        record_id=row.record_id,
+        group=row.group_name,
+        source=row.source,
+        slice=row.slice,
+        purpose=row.purpose,
+    )
+
+
+def _ranked(label: Label, into: Records) -> None:
+    body = label.body
+    who, labeling = label.annotator or None, _labeling(label)
+    into.rankings.append(
+        Ranking(
+            label.record_id,
+            label.prompt,
+            label.responses,
+            tuple(body["ranks"]),
+            who,
+            label.source,
+            label.group,
+            body.get("strength"),
+            labeling,
+        )
+    )
+    if "ideal" in body:
+        into.demonstrations.append(Demonstration(label.prompt, body["ideal"]))
+
+
+def _written(label: Label, into: Records) -> None:
+    into.demonstrations.append(Demonstration(label.prompt, label.body["text"]))
+
+
+def _edited(label: Label, into: Records) -> None:
+    """A demonstration, and the pair (edited, what it was)."""
+    text, before = label.body["text"], label.responses[label.body["position"]]
+    into.demonstrations.append(Demonstration(label.prompt, text))
+    if text != before.text:
+        both, who = (Response(text), before), label.annotator or None
+        how = Labeling(at=iso_time(label.created), seconds=label.body.get("seconds"))
+        name = f"{label.record_id}#edited"
+        into.rankings.append(Ranking(name, label.prompt, both, (1, 2), who, label.source, label.group, labeling=how))
+
+
+def _judged(label: Label, into: Records) -> None:
+    into.verdicts.append(
+        Verdict(
+            label.record_id,
+            label.prompt,
+            label.responses[0],
+            label.body["verdict"],
+            label.annotator or None,
+            label.source,
+            label.group,
+            _labeling(label),
+        )
+    )
+
+
+def _labeling(label: Label) -> Labeling | None:
+    """Of a label made here: all that is known. Of one that was brought in: what its record said."""
+    if "imported" in label.body:
+        return parse_labeling(label.body["imported"].get("labeling"), len(label.responses))
+    return Labeling(
+        at=iso_time(label.created),
+        seconds=label.body.get("seconds"),
+        shown=tuple(label.body["shown"]),
+        flags=tuple(map(tuple, label.body["flags"])) if "flags" in label.body else None,
+        none_acceptable=label.body.get("none_acceptable"),
+    )
+
+
+MAKE = {"rank": _ranked, "write": _written, "edit": _edited, "judge": _judged}

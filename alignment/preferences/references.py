@@ -1,0 +1,40 @@
+"""`store:URL@SNAPSHOT` where a setting takes a file of records."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+from alignment.errors import UserError
+from alignment.preferences.engine import reference, shown_url, store_url
+from alignment.preferences.reading import Kind
+from alignment.preferences.store import Store, existing
+
+
+def records_at(text: str, name: str, kind: str) -> list[Any]:
+    """The records of that kind in the snapshot; without @SNAPSHOT in the newest, and stderr says which that is.
+
+    A UserError speaks of the setting `name`."""
+    found = reference(text)
+    if found is None:
+        raise UserError(f"{name} is {text!r}; it must be store:URL@SNAPSHOT, for example store:labels.db@1f0c9a7e")
+    url, snapshot = found
+    try:
+        with existing(url) as store:
+            name_of = snapshot or _newest(store)
+            records = store.records(name_of).of(cast(Kind, kind))
+    except UserError as error:
+        shown = shown_url(store_url(url))
+        raise UserError(f"{name} store:{shown}: {str(error).removeprefix(f'STORE {shown}: ')}") from error
+    if not records:
+        raise UserError(f"{name} store:{store.shown}: its snapshot {name_of[:12]} holds no {kind}")
+    if snapshot is None:
+        print(f"{name} store:{store.shown}: its newest snapshot, {name_of[:12]}", file=sys.stderr)
+    return records
+
+
+def _newest(store: Store) -> str:
+    snapshots = store.snapshots()
+    if not snapshots:
+        raise UserError("has no snapshot yet; make one with `align store snapshot`")
+    return snapshots[-1].digest

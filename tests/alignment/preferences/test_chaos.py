@@ -1,0 +1,153 @@
+"""Processes and servers are killed while people label: nothing acknowledged is lost, nothing is there twice, no task gets
+more labels than it asks for.
+
+Mutations seen to fail:
+
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from answering import sets
+from postgres import REASON, Cluster, binaries
+
+from alignment.preferences import verifying
+from alignment.preferences.adding import Queue
+from alignment.preferences.store import Store
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+WRITERS, TASKS, OVERLAP, KILLS = 4, 60, 2, 12
+
+
+def start(url: str, name: str, folder: Path, **environment: str) -> subprocess.Popen:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "kernels")])
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "writer.py"), url, name, str(folder / f"{name}.log")],
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        cwd=ROOT,
+    )
+
+
+def prepared(url: str, tasks: int = TASKS) -> list[str]:
+    names = [f"a{number}" for number in range(WRITERS)]
+    with Store(url) as store:
+        for name in names:
+            store.add_annotator(name)
+        store.add_tasks(sets(tasks), Queue(overlap=OVERLAP))
+    return names
+
+
+def acknowledged(folder: Path) -> dict[str, int]:
+    """key → event, of all that any writer heard."""
+    lines = [line.split() for log in folder.glob("*.log") for line in log.read_text().splitlines()]
+    return {words[1]: int(words[2]) for words in lines if words[0] == "saved"}
+
+
+def check(url: str, folder: Path, complete: bool = True) -> None:
+    with Store(url) as store:
+        assert store.read(lambda connection: list(verifying.faults(connection))) == []
+        with store.engine.connect() as connection:
+            rows = connection.exec_driver_sql("SELECT key, number FROM events WHERE kind = 'label'").all()
+        saved = dict(tuple(row) for row in rows)
+        assert len(saved) == len(rows), "a label is there twice"
+        heard = acknowledged(folder)
+        assert {key: saved.get(key) for key in heard} == heard, "an acknowledged label is lost"
+        labels = store.labels()
+        counts: dict[int, int] = {}
+        for label in labels:
+            counts[label.task] = counts.get(label.task, 0) + 1
+        assert max(counts.values()) <= OVERLAP, "a task has more labels than it asks for"
+        if complete:
+            assert len(labels) == len(heard) == store.progress().wanted
+
+
+def test_many_processes_label_without_treading_on_each_other(url, tmp_path):
+    names = prepared(url)
+    writers = [start(url, name, tmp_path) for name in names]
+    assert [writer.wait(120) for writer in writers] == [0] * WRITERS
+    check(url, tmp_path)
+
+
+def test_processes_killed_at_any_moment(tmp_path):
+    """SQLite on a disk, 12 kills of writers at work, each started again with what it had sent last."""
+    url = str(tmp_path / "labels.db")
+    names = prepared(url, tasks=200)
+    draw = random.Random(7)
+    writers = {name: start(url, name, tmp_path) for name in names}
+    for _ in range(KILLS):
+        time.sleep(draw.uniform(0.3, 1.0))
+        name = draw.choice(names)
+        assert writers[name].poll() is None, "the work was done before the kill"
+        writers[name].send_signal(signal.SIGKILL)
+        writers[name].wait()
+        writers[name] = start(url, name, tmp_path)
+    assert [writer.wait(180) for writer in writers.values()] == [0] * WRITERS
+    check(url, tmp_path)
+
+
+@pytest.mark.xdist_group("postgresql")
+def test_a_server_killed_at_any_moment(tmp_path):
+    """PostgreSQL, every process of it by SIGKILL, 5 times; the writers wait and send again."""
+    if binaries() is None:
+        pytest.skip(REASON)
+    server = Cluster(fast=False)
+    try:
+        url = server.new_database()
+        names = prepared(url)
+        writers = [start(url, name, tmp_path) for name in names]
+        draw = random.Random(11)
+        for _ in range(5):
+            time.sleep(draw.uniform(0.2, 0.8))
+            server.kill()
+            server.start()
+        assert [writer.wait(180) for writer in writers] == [0] * WRITERS
+        check(url, tmp_path)
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def killer(tmp_path_factory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("a C compiler is needed to stop a process at an fsync: apt-get install gcc")
+    library = tmp_path_factory.mktemp("killer") / "killer.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "killer.c", "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_kill_at_every_fsync_of_a_submit(tmp_path, killer, after):
+    """One label is written by a process that dies at its first, second, ... fsync, until one comes through. The store is
+    whole after each, and the label, sent again, is there once."""
+    url = str(tmp_path / "labels.db")
+    prepared(url, tasks=1)
+    deaths = 0
+    for number in range(1, 40):
+        extra = {"LD_PRELOAD": str(killer), "KILL_AT": str(number), **({"KILL_AFTER": "1"} if after else {})}
+        code = start(url, "a0", tmp_path, **extra).wait(60)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        deaths += 1
+        check(url, tmp_path, complete=False) if acknowledged(tmp_path) else whole(url)
+    assert deaths >= 3
+    assert code == 0
+    check(url, tmp_path, complete=False)
+    assert len(acknowledged(tmp_path)) == 1
+
+
+def whole(url: str) -> None:
+    with Store(url) as store:
+        assert store.read(lambda connection: list(verifying.faults(connection))) == []
+        assert len(store.labels()) <= 1

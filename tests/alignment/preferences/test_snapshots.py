@@ -1,0 +1,349 @@
+"""Snapshots, imports, exports, backups: the same records and the same names everywhere.
+
+Mutations seen to fail:
+
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import threading
+from dataclasses import replace
+
+import pytest
+from answering import key, prompts, sets, slot, tiers
+
+from alignment.cli import command
+from alignment.command import main
+from alignment.errors import UserError
+from alignment.labeling import Labeling
+from alignment.preferences import verifying
+from alignment.preferences.engine import reference
+from alignment.preferences.errors import Refused
+from alignment.preferences.store import Store
+from alignment.records import (
+    Demonstration,
+    Ranking,
+    Response,
+    Verdict,
+    read_demonstrations,
+    read_rankings,
+    read_verdicts,
+    write_jsonl,
+)
+
+TWO = (Response("a", "m"), Response("b", "n", finished=False))
+IMPORTED = [
+    Ranking("1", "p", TWO, (1, 2), "zoe", "old", "g", 3, Labeling("2026-01-01T00:00:00Z", 4.5, (1, 0), ((), ("false",)), True)),
+    Ranking("1", "p", TWO, (2, 1), "yan", "old", "g"),
+    Ranking("2", [{"role": "user", "content": "p"}], TWO, (None, None)),
+    Ranking("2", [{"role": "user", "content": "p"}], TWO, (1, 1)),
+    Ranking("2", [{"role": "user", "content": "p"}], TWO, (1, 1)),  # somebody else who said the same
+]  # fmt: skip
+
+
+def align(name: str, *words: str) -> None:
+    assert main(command(name), list(words)) == 0
+
+
+def faults(store: Store) -> list[str]:
+    return store.read(lambda connection: list(verifying.faults(connection)))
+
+
+def fill(store: Store) -> None:
+    """Everything that a store can hold."""
+    store.import_records([*IMPORTED, Demonstration("", "all text"), Verdict("v", "p", TWO[0], "good", "zoe")])
+    store.add_tasks(sets(3), source="policy")
+    store.add_gold([Ranking("g", "gold", sets(1)[0].responses, (1, 2, 3))])
+    store.add_tasks(prompts(1), kind="write")
+    task = store.next_task("ann")
+    first = store.submit("ann", task.lease, tiers(task, "a", "bc"), key())
+    store.submit("ann", task.lease, {**tiers(task, "b", "ac"), "ideal": "i"}, key(), edits=first.event)
+    task = store.next_task("ann")
+    store.submit("ann", task.lease, {**tiers(task, "abc"), "flags": {slot(task, "a"): ["harmful"]}}, key())
+    store.undo("ann", key())
+    store.skip("ann", task.lease, "no", key())
+    task = store.next_task("ben")
+    store.submit("ben", task.lease, {**tiers(task, "c", "b"), "unranked": [slot(task, "a")]}, key())
+    store.save_draft("ben", store.next_task("ben").lease, "draft")
+    store.quarantine("zoe", "for a test")
+    store.snapshot()
+    store.release("zoe", "tested")
+    store.snapshot()
+
+
+def test_imports_come_back_as_they_were(store):
+    assert store.import_records(IMPORTED).new == 5
+    assert store.records().rankings == IMPORTED
+    again = store.import_records(IMPORTED)
+    assert (again.new, again.known) == (0, 5)
+    assert store.records().rankings == IMPORTED
+
+
+def test_conflicting_imports_are_refused_whole(store):
+    store.import_records(IMPORTED)
+    other = replace(IMPORTED[0], ranks=(2, 1))
+    with pytest.raises(Refused, match="annotator 'zoe' has two labels of one task") as caught:
+        store.import_records([replace(IMPORTED[1], id="new"), other])
+    assert caught.value.reason == "conflict"
+    assert store.records().rankings == IMPORTED
+    with pytest.raises(Refused, match="nothing was imported"):
+        store.import_records([replace(IMPORTED[1], id="new"), replace(IMPORTED[1], id="new", ranks=(1, 2))])
+
+
+def test_a_snapshot_is_named_by_its_records(store):
+    with pytest.raises(Refused, match="holds no label yet"):
+        store.snapshot()
+    store.import_records(IMPORTED[:2])
+    first = store.snapshot()
+    assert store.snapshot() == first
+    store.import_records(IMPORTED)
+    second = store.snapshot()
+    assert second.digest != first.digest
+    assert [len(store.records(one.digest[:8]).rankings) for one in (first, second)] == [2, 5]
+    assert store.snapshots() == [first, second]
+    with pytest.raises(Refused, match="is not in this store"):
+        store.records("0" * 8)
+    with pytest.raises(Refused, match="is no name of one"):
+        store.records("zzzzzzzz")
+
+
+def test_the_name_depends_on_content_alone(store, tmp_path):
+    fill(store)
+    with Store(str(tmp_path / "other.db")) as other:
+        made = store.records()
+        other.import_records([*reversed(made.verdicts), *reversed(made.rankings), *made.demonstrations])
+        snapshot = store.snapshot()
+        assert other.snapshot().digest == snapshot.digest
+        assert other.records(snapshot.digest) == store.records(snapshot.digest)
+
+
+@pytest.mark.xdist_group("postgresql")
+def test_both_databases_give_the_same_snapshot(cluster, tmp_path, clock):
+    """The same answers at the same times."""
+    digests = set()
+    for url in (str(tmp_path / "labels.db"), cluster.new_database()):
+        with Store(url, clock=clock, draw=random.Random(3), gold_share=0.0) as store:
+            store.add_annotator("ann")
+            store.add_annotator("ben")
+            fill(store)
+            digests.add(tuple(snapshot.digest for snapshot in store.snapshots()))
+    assert len(digests) == 1
+    assert len(digests.pop()) == 2
+
+
+def test_export_and_import_give_identical_records(store, url, tmp_path):
+    fill(store)
+    for kind in ("rankings", "demonstrations", "verdicts"):
+        align("store export", url, "--kind", kind, "--output", str(tmp_path / f"{kind}.jsonl"))
+        align("store import", str(tmp_path / "again.db"), str(tmp_path / f"{kind}.jsonl"))
+    with Store(str(tmp_path / "again.db")) as again:
+        assert again.records() == store.records()
+        assert again.snapshot().digest == store.snapshot().digest
+        assert faults(again) == []
+
+
+@pytest.mark.parametrize("name", ["oasst", "finegrained_qa"])
+def test_real_rankings_come_back_identical(url, tmp_path, real_data, name):
+    source = real_data / name / "rankings.jsonl"
+    align("store import", url, str(source))
+    align("store export", url, "--output", str(tmp_path / "out.jsonl"))
+    groups = ("group", "tree", "question")
+    assert read_rankings(tmp_path / "out.jsonl") == read_rankings(source, group_fields=groups)
+
+
+def test_a_backup_restores_to_the_same_store(store, url, tmp_path, cluster):
+    fill(store)
+    align("store backup", url, "--output", str(tmp_path / "backup.db"))
+    align("store restore", str(tmp_path / "restored.db"), str(tmp_path / "backup.db"))
+    database = cluster.new_database()
+    align("store restore", database, str(tmp_path / "backup.db"))
+    for place in (str(tmp_path / "restored.db"), database):
+        with Store(place, create=False, gold_share=0.0) as restored:
+            assert restored.snapshots() == store.snapshots()
+            assert restored.records() == store.records()
+            assert restored.audit(limit=1000) == store.audit(limit=1000)
+            assert faults(restored) == []
+            restored.add_tasks(sets(1, name="new"))  # numbers go on after those that were copied
+            assert restored.snapshot().digest == store.snapshots()[-1].digest
+
+
+def test_a_backup_under_load_is_whole(store, url, tmp_path):
+    """While four threads label, each backup verifies and holds all that was acknowledged before it began."""
+    store.add_tasks(sets(400))
+    names = [f"a{number}" for number in range(4)]
+    for name in names:
+        store.add_annotator(name)
+    saved: list[int] = []
+
+    def label(name: str) -> None:
+        while task := store.next_task(name):
+            saved.append(store.submit(name, task.lease, tiers(task, "abc"), key()).event)
+
+    threads = [threading.Thread(target=label, args=(name,), daemon=True) for name in names]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        before = len(saved)
+        align("store backup", url, "--output", str(tmp_path / f"{number}.db"))
+        with Store(str(tmp_path / f"{number}.db")) as backup:
+            assert len(backup.records().rankings) >= before
+    for thread in threads:
+        thread.join()
+    assert len(store.records().rankings) == 400
+
+
+def test_verify_finds_a_flipped_byte_wherever_it_is(tmp_path, capsys):
+    """Each text and number that says something is changed in turn, past all triggers."""
+    path = tmp_path / "labels.db"
+    with Store(str(path), gold_share=0.0) as store:
+        store.add_annotator("ann")
+        store.add_annotator("ben")
+        fill(store)
+        assert faults(store) == []
+    good = path.read_bytes()
+    changes = {
+        "prompts": "UPDATE prompts SET prompt = replace(prompt, 'r prompt 0', 'r qrompt 0')",
+        "responses": "UPDATE responses SET text = replace(text, 'a of 0', 'a of 1') WHERE text = '\"a of 0\"'",
+        "models": "UPDATE task_responses SET model = 'model-z' WHERE model = 'model-a'",
+        "finished": "UPDATE task_responses SET finished = NOT finished WHERE model = 'model-a'",
+        "record ids": "UPDATE tasks SET record_id = 'x' WHERE record_id = 'r0'",
+        "groups": "UPDATE tasks SET group_name = 'h' WHERE group_name = 'g'",
+        "places": "UPDATE tasks SET taken = 0 WHERE record_id = 'r0'",
+        "ranks": "UPDATE events SET body = replace(body, '[2,1,2]', '[1,2,2]')",
+        "annotators of events": "UPDATE events SET annotator = 'ben' WHERE annotator = 'ann'",
+        "times": "UPDATE events SET created = created + 1 WHERE kind = 'skip'",
+        "kinds": "UPDATE events SET kind = 'skip' WHERE kind = 'undo'",
+        "corrections": "UPDATE events SET supersedes = NULL WHERE kind = 'label' AND supersedes IS NOT NULL",
+        "lost events": "DELETE FROM events WHERE number = (SELECT max(number) FROM events WHERE kind = 'label')",
+        "known answers": "UPDATE gold SET ranks = '[3,2,1]'",
+        "roles": "UPDATE annotators SET role = 'admin' WHERE name = 'ann'",
+        "quarantine": "UPDATE annotators SET quarantined = 1 WHERE name = 'ann'",
+        "orders": "UPDATE assignments SET shown = '[0,0,1]' WHERE state = 'done'",
+        "states": "UPDATE assignments SET state = 'skipped' WHERE state = 'done'",
+        "snapshots": "DELETE FROM snapshot_events WHERE event = (SELECT max(event) FROM snapshot_events)",
+    }
+    for what, change in changes.items():
+        path.write_bytes(good)
+        connection = sqlite3.connect(path)
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        assert connection.execute(change).rowcount > 0, what
+        connection.commit()
+        connection.close()
+        assert main(command("store verify"), [str(path)]) == 1, what
+        assert "restore a backup" in capsys.readouterr().out
+
+
+def test_verify_finds_flipped_bytes_of_the_file(tmp_path, capsys):
+    """One byte of every text that was saved, in the file itself."""
+    path = tmp_path / "labels.db"
+    with Store(str(path), gold_share=0.0) as store:
+        store.add_annotator("ann")
+        store.add_annotator("ben")
+        fill(store)
+    good = path.read_bytes()
+    for text in (
+        b"r prompt 1",
+        b"b of 2",
+        b'"comment',
+        b"policy",
+        b"for a test",
+        b"2026-01-01",
+        b'"harmful"',
+        b'"ideal"',
+    ):
+        place = good.find(text)
+        if place < 0:
+            continue
+        path.write_bytes(good[: place + 2] + bytes([good[place + 2] ^ 1]) + good[place + 3 :])
+        assert main(command("store verify"), [str(path)]) in (1, 2), text
+        capsys.readouterr()
+    path.write_bytes(good)
+    assert main(command("store verify"), [str(path)]) == 0
+
+
+def test_a_damaged_snapshot_is_not_read(tmp_path):
+    path = tmp_path / "labels.db"
+    with Store(str(path)) as store:
+        store.import_records(IMPORTED)
+        name = store.snapshot().digest
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TRIGGER events_no_UPDATE")
+    connection.execute("UPDATE events SET body = replace(body, '[1,2]', '[2,1]')")
+    connection.commit()
+    with pytest.raises(UserError, match="no longer holds what its name says"):
+        read_rankings(f"store:{path}@{name[:12]}")
+
+
+def test_settings_take_a_snapshot_for_a_file(store, url, capsys):
+    fill(store)
+    old, new = store.snapshots()
+    at = f"store:{url}@{old.digest[:10]}"
+    assert read_rankings(at) == store.records(old.digest).rankings
+    assert read_verdicts(f"store:{url}") == store.records(new.digest).verdicts != []
+    assert f"its newest snapshot, {new.digest[:12]}" in capsys.readouterr().err
+    assert read_demonstrations(at) == store.records(old.digest).demonstrations
+    assert all(one.group is None for one in read_rankings(at, group_fields=("tree",)))
+    with pytest.raises(UserError, match=r"--rankings store:.*is not in this store"):
+        read_rankings(f"store:{url}@00000000")
+    with pytest.raises(UserError, match=r"--verdicts store:.*holds no verdicts"):
+        read_verdicts(at)
+
+
+def test_the_reward_model_reads_a_snapshot(store, url, tmp_path):
+    """The same split as from a file of the same records."""
+    from reward_model.config import RewardSettings
+    from reward_model.split import split
+
+    store.import_records([
+        Ranking(f"{n}", f"prompt {n}", (Response(f"a{n}"), Response(f"b{n}")), (1, 2), source="s") for n in range(40)
+    ])  # fmt: skip
+    name = store.snapshot().digest
+    write_jsonl(tmp_path / "rankings.jsonl", store.records(name).rankings)
+    whole = [
+        split(RewardSettings(base="none", output="none", rankings=rankings))
+        for rankings in (f"store:{url}@{name}", str(tmp_path / "rankings.jsonl"))
+    ]
+    assert whole[0] == whole[1]
+    assert whole[0].held_out
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("store:labels.db", ("labels.db", None)),
+        ("store:labels.db@1f0c9a7e", ("labels.db", "1f0c9a7e")),
+        ("store:postgresql://u@h/d", ("postgresql://u@h/d", None)),
+        ("store:postgresql://u:p@h:1/d@" + "ab" * 32, ("postgresql://u:p@h:1/d", "ab" * 32)),
+        ("labels.db@1f0c9a7e", None),
+        ("store:", None),
+    ],
+)
+def test_references(text, parts):
+    assert reference(text) == parts
+
+
+def test_imported_formats_become_tasks_and_labels(tmp_path, capsys):
+    url = str(tmp_path / "labels.db")
+    (tmp_path / "trl.jsonl").write_text(json.dumps({"prompt": "p", "chosen": "good", "rejected": "bad"}) + "\n")
+    align("store import", url, str(tmp_path / "trl.jsonl"))
+    (tmp_path / "responses.jsonl").write_text(json.dumps({"prompt": "q", "responses": ["x", "y"]}) + "\n")
+    align("store import", url, str(tmp_path / "responses.jsonl"), "--overlap", "2", "--duplicate-share", "0")
+    (tmp_path / "prompts.jsonl").write_text(json.dumps({"prompt": "w"}) + "\n")
+    align("store import", url, str(tmp_path / "prompts.jsonl"), "--duplicate-share", "0")
+    capsys.readouterr()
+    with Store(url) as store:
+        assert [(one.prompt, one.ranks) for one in store.records().rankings] == [("p", (1, 2))]
+        assert store.progress().wanted == 3
+        store.add_annotator("ann")
+        assert store.next_task("ann").prompt == "q"
+
+
+def test_a_password_reaches_no_sentence():
+    with pytest.raises(UserError) as caught:
+        Store("postgresql://ann:secret@127.0.0.1:1/none")
+    assert "secret" not in str(caught.value)
+    assert "ann" in str(caught.value)
