@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from answering import key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from answering import key
 
 from alignment.labeling import Labeling, parse_labeling, plain_labeling
 from alignment.preferences.adding import Queue

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
-from bad_input.conditions import nobody
 from answering import key, sets, tiers
+from bad_input.conditions import nobody
 from sqlalchemy import exc, inspect
 
 from alignment.errors import UserError
