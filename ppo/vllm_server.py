@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -30,10 +29,6 @@ def connect(settings: Any) -> Any:
         return None
     _require_installed()
     weight_device()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError(
-            "--rollout-engine is vllm, which sends the weights from one process; start it without a launcher"
-        )
     url = settings.vllm_url.rstrip("/")
     _require_healthy(url)
     from trl.generation.vllm_client import VLLMClient

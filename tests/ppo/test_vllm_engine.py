@@ -30,7 +30,7 @@ from ppo.config import COMMAND, PPOSettings
 from ppo.doctor import COMMAND as DOCTOR
 from ppo.loss import importance_weights
 from ppo.measure import measure
-from ppo.train import Trainer
+from ppo.train import Trainer, check_shares
 from ppo.vllm_engine import merged_weights
 
 
@@ -351,10 +351,10 @@ def test_another_web_server_is_one_sentence(policy, prompts, tmp_path, capsys, m
     assert f"--vllm-url {url}: answers /health with 404, so it is no vLLM server" in capsys.readouterr().err
 
 
-def test_several_processes_are_refused(policy, prompts, tmp_path, capsys, monkeypatch):
+def test_several_processes_are_refused(policy, prompts, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert main(COMMAND, line(policy, prompts, "http://127.0.0.1:1", tmp_path / "out")) == 2
-    assert "sends the weights from one process" in capsys.readouterr().err
+    with pytest.raises(UserError, match="--rollout-engine is vllm; in 2 processes it must be transformers"):
+        check_shares(settings(policy, prompts, "http://127.0.0.1:1"))
 
 
 def test_prompts_are_padded_on_the_left_and_responses_on_the_right(policy, prompts):
