@@ -1,11 +1,12 @@
 """A real pretrained model through all stages, by the stage commands with their default settings.
 
-    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls]
+    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls] [--lora-rank R]
 
 The model is stories260k (260,032 parameters), demonstrations and prompts come from TinyStories, and the SIMULATED
 annotator is the mean over sentences of VADER's compound score; a quarter of random pairs is inverted by noise.
 `--controls` repeats stages 2 and 3 with the annotator negated and with ranks shuffled at random.
-Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/real_model.json`.
+`--lora-rank` trains reward model and PPO as LoRA adapters on one base; SFT stays a full training.
+Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/real_model.json` (`real_model_lora.json`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with stories260k and tinystories")
     parser.add_argument("--output", type=Path, default=ROOT / "real-model-run", help="made anew at each run")
     parser.add_argument("--controls", action="store_true", help="also the negated annotator and the shuffled ranks")
+    parser.add_argument("--lora-rank", default="0", help="of the reward model's and PPO's adapters; 0: full training")
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
     if not (options.data / "stories260k").is_dir():
@@ -43,9 +45,10 @@ def main() -> int:
         return 2
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
-    run = Run(options.output.resolve(), str((options.data / "stories260k").resolve()), options.seed)
+    base = str((options.data / "stories260k").resolve())
+    run = Run(options.output.resolve(), base, options.seed, options.lora_rank)
     split_stories(options.data / "tinystories" / "stories.jsonl", run.folder)
-    result: dict[str, Any] = {"machine": machine(), "seed": int(options.seed)}
+    result: dict[str, Any] = {"machine": machine(), "seed": int(options.seed), "lora_rank": int(options.lora_rank)}
     started = time.perf_counter()
     result["main"] = whole_pipeline(run)
     result["main"]["seconds"] = time.perf_counter() - started
@@ -53,7 +56,8 @@ def main() -> int:
         result["negated"] = stages_2_and_3(run, "negated", f"{ANNOTATORS}:negative")
         result["shuffled"] = stages_2_and_3(run, "shuffled", None)
     report(result)
-    target = ROOT / "benchmarks" / "results" / "real_model.json"
+    name = "real_model.json" if options.lora_rank == "0" else "real_model_lora.json"
+    target = ROOT / "benchmarks" / "results" / name
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
@@ -63,8 +67,9 @@ def main() -> int:
 class Run:
     """One run's folder; calls `align` commands and reads their JSON."""
 
-    def __init__(self, folder: Path, base: str, seed: str) -> None:
+    def __init__(self, folder: Path, base: str, seed: str, lora_rank: str = "0") -> None:
         self.folder, self.base, self.seed = folder, base, seed
+        self.adapters = ("--lora-rank", lora_rank)
         self.seconds: dict[str, float] = {}
 
     def path(self, name: str) -> str:
@@ -130,7 +135,16 @@ def stages_2_and_3(run: Run, name: str, annotator: str | None, *extra: str) -> d
         shuffle_ranks(Path(noisy))
     model, policy = run.path(f"reward-{name}"), run.path(f"ppo-{name}")
     reward = run.align(
-        "reward", "--base", run.path("sft"), "--rankings", noisy, "--eval-rankings", clean, "--output", model
+        "reward",
+        "--base",
+        run.path("sft"),
+        "--rankings",
+        noisy,
+        "--eval-rankings",
+        clean,
+        *run.adapters,
+        "--output",
+        model,
     )
     ppo = run.align(
         "ppo",
@@ -142,6 +156,7 @@ def stages_2_and_3(run: Run, name: str, annotator: str | None, *extra: str) -> d
         run.path("prompts.jsonl"),
         "--gold",
         truth,
+        *run.adapters,
         "--output",
         policy,
     )

@@ -34,11 +34,12 @@ from alignment.metrics import METRICS
 from alignment.models import add_lora, backbone, load_policy, load_tokenizer, save_model, trainable
 from alignment.records import Response
 from alignment.scorer import load_scorer
+from reward_model.adapter import merged
 from reward_model.config import COMMAND, RewardSettings
 from reward_model.data import encode
 from reward_model.fit import _scores, batch_loss, fit, lr_factor
 from reward_model.making import prepare
-from reward_model.model import adapted, merged, new_scorer, normalise, save
+from reward_model.model import new_scorer, normalise, save
 from reward_model.split import split
 from reward_model.train import run
 
@@ -91,7 +92,7 @@ def settings(base: str, rankings: str, output="unused", **values) -> RewardSetti
 def scorer_and_examples(base: str, rankings: str, **values):
     torch.manual_seed(0)
     chosen = settings(base, rankings, **values)
-    scorer = adapted(new_scorer(base, None), chosen.lora_rank)
+    scorer = new_scorer(base, None, chosen.lora_rank)
     return scorer, encode(scorer, split(chosen).train, "test"), chosen
 
 
