@@ -12,20 +12,25 @@ and differs from the others only in how many copies of the weights it loads:
     one     `align ppo --lora-rank` with a reward model of `align reward --lora-rank`: adapters and heads on one base
 
 LoRA rank 16 on every linear layer and AdamW on the adapters alone, in each of them. The peak is the process's highest
-resident memory above its level after the imports, before anything is loaded. Four batches are measured: in the smallest
-the weights are nearly all there is; in the largest what is computed weighs as much as the weights.
+resident memory above its level after the imports, before anything is loaded. Three batches are measured: in the smallest
+the weights are nearly all there is, in the largest what is computed weighs more, and is the same in each case.
 Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/one_base.json`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import ctypes
+import dataclasses
+import gc
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,9 +38,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]
 CASES = ("four", "three", "one")
-BATCHES = {"2 x 16": (2, 2, 1, 16), "8 x 32": (8, 8, 2, 32), "32 x 64": (32, 16, 4, 64), "128 x 128": (128, 32, 8, 128)}
+BATCHES = {"2 x 16": (2, 2, 1, 16), "8 x 32": (8, 8, 2, 32), "32 x 64": (32, 32, 8, 64)}
 """Name → responses of a rollout, of an optimizer step, computed at once; tokens of a response at most."""
 RANK = 16
+THREADS = os.environ.get("OMP_NUM_THREADS", "1")
 PROMPTS = ["The cat sat on the mat.", "Anna has a red kite.", "Where is the boat?", "The moon is over the river."]
 
 
@@ -107,7 +113,8 @@ def tokenizer() -> Any:
 
 def own_process(case: str, batch: str, folder: Path) -> dict[str, float]:
     command = [sys.executable, __file__, "--case", case, "--batch", batch, "--output", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    one = {**os.environ, "OMP_NUM_THREADS": THREADS}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT, env=one)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -115,32 +122,50 @@ def own_process(case: str, batch: str, folder: Path) -> dict[str, float]:
 
 def measure(case: str, batch: str, folder: Path) -> dict[str, float]:
     """Peak bytes above the level after imports, and seconds, of loading and one whole step."""
-    import time
-
-    import ppo.train  # with all that a run imports: what a module takes is no model
+    import ppo.inputs
+    import ppo.value
     from ppo.config import PPOSettings
-    from ppo.inputs import read_inputs
+    from ppo.train import Trainer
 
     settings_of = dict(zip(("batch_size", "minibatch_size", "microbatch_size", "max_new_tokens"), BATCHES[batch]))
     settings = PPOSettings(
         policy=str(folder / "policy"), prompts=str(folder / "prompts.jsonl"), reward_model=str(folder / "reward"),
         output="unused", lora_rank=RANK, normalize_scores=False, ppo_epochs=1, steps=1, **settings_of,
     )  # fmt: skip
-    trainer_of = {"one": ppo.train.Trainer, "three": three(), "four": four()}[case]
+    load = ppo.inputs.load_scorer
+    if case != "one":
+        ppo.inputs.load_scorer = lambda *given: load(*given[:-1])  # without the base that it could share
+        ppo.value._body = whole_body
     warm_up()
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the highest level starts again from here
+    before = level()
     started = time.perf_counter()
-    inputs = read_inputs(settings) if case == "one" else whole_scorer(settings)
-    trainer = trainer_of(settings, inputs)
+    trainer = Trainer(settings)
+    if case == "four":
+        trainer.roles = with_own_reference(trainer)
     rollout = trainer.rollout()
     trainer.state.step = 1
     trainer.update(rollout)
     return {"bytes": resident("VmHWM") - before, "before": before, "seconds": time.perf_counter() - started}
 
 
+def whole_body(model: Any, lora_rank: int) -> Any:
+    """The value model as a copy of the reward model, with an adapter of its own."""
+    from alignment.models import add_lora, backbone
+
+    return add_lora(copy.deepcopy(backbone(model)), lora_rank, task="FEATURE_EXTRACTION")
+
+
+def with_own_reference(trainer: Any) -> Any:
+    """The roles, the reference being a model of its own."""
+    from alignment.models import load_policy
+    from ppo.rollout import always
+
+    reference, _ = load_policy(trainer.settings.policy, "--policy")
+    return dataclasses.replace(trainer.roles, reference_model=reference.requires_grad_(False), reference=always())
+
+
 def warm_up() -> None:
-    """What the libraries load at their first use, before the level is taken: torch's kernels, transformers' Llama."""
+    """What the libraries load at their first use, before the level is taken: kernels, transformers' Llama, PEFT."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
@@ -153,53 +178,12 @@ def warm_up() -> None:
     model(input_ids=torch.ones(1, 2, dtype=torch.long)).logits.sum().backward()
 
 
-def whole_scorer(settings: Any) -> Any:
-    """The same inputs, the reward model loaded as the full model that it is for everybody else."""
-    import ppo.inputs
-
-    load = ppo.inputs.load_scorer
-    ppo.inputs.load_scorer = lambda *given: load(*given[:-1])  # without the base that it could share
-    return ppo.inputs.read_inputs(settings)
-
-
-def three() -> type:
-    import copy
-
-    from alignment.models import add_lora, backbone
-    from ppo.train import Trainer
-
-    class Three(Trainer):
-        """The value model is a copy of the reward model, with an adapter of its own."""
-
-        def _take_roles(self, mean: float, sd: float) -> None:
-            from ppo import train, value
-
-            def body(model: Any, lora_rank: int) -> Any:
-                copied = copy.deepcopy(backbone(model)).requires_grad_(True).eval()
-                return add_lora(copied, lora_rank, task="FEATURE_EXTRACTION")
-
-            value._body = body
-            super()._take_roles(mean, sd)
-            assert train.adapter_off
-
-    return Three
-
-
-def four() -> type:
-    from dataclasses import replace
-
-    from alignment.models import load_policy
-    from ppo.rollout import always
-
-    class Four(three()):  # type: ignore[misc]
-        """The reference is a model of its own too."""
-
-        def _take_roles(self, mean: float, sd: float) -> None:
-            super()._take_roles(mean, sd)
-            reference, _ = load_policy(self.settings.policy, "--policy")
-            self.roles = replace(self.roles, reference_model=reference.requires_grad_(False), reference=always())
-
-    return Four
+def level() -> int:
+    """Resident bytes now, what was freed handed back first; the highest level starts again from here."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return resident("VmRSS")
 
 
 def resident(name: str) -> int:
@@ -221,7 +205,7 @@ def row(batch: str, found: dict[str, Any]) -> str:
 def machine() -> dict[str, Any]:
     return {
         "processors": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version(),
-        "load_before": os.getloadavg()[0], "threads": os.environ.get("OMP_NUM_THREADS", "torch's default"),
+        "load_before": os.getloadavg()[0], "threads": THREADS,
         **{name: version(name) for name in ("torch", "transformers", "peft")},
     }  # fmt: skip
 

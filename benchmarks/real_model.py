@@ -1,11 +1,12 @@
 """A real pretrained model through all stages, by the stage commands with their default settings.
 
-    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls] [--lora-rank R]
+    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls] [--lora-rank R] [--go-on]
 
 The model is stories260k (260,032 parameters), demonstrations and prompts come from TinyStories, and the SIMULATED
 annotator is the mean over sentences of VADER's compound score; a quarter of random pairs is inverted by noise.
 `--controls` repeats stages 2 and 3 with the annotator negated and with ranks shuffled at random.
-`--lora-rank` trains reward model and PPO as LoRA adapters on one base; SFT stays a full training.
+`--lora-rank` trains reward model and PPO as LoRA adapters on one base; SFT stays a full training, best of n is left out.
+`--go-on` runs no command whose output is in the folder already: the stages before what is asked for may be another run's.
 Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/real_model.json` (`real_model_lora.json`).
 """
 
@@ -35,16 +36,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     default = os.environ.get("ALIGN_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with stories260k and tinystories")
-    parser.add_argument("--output", type=Path, default=ROOT / "real-model-run", help="made anew at each run")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "real-model-run", help="made anew at each run, but for --go-on"
+    )
     parser.add_argument("--controls", action="store_true", help="also the negated annotator and the shuffled ranks")
     parser.add_argument("--lora-rank", default="0", help="of the reward model's and PPO's adapters; 0: full training")
+    parser.add_argument("--go-on", action="store_true", help="keep what --output holds, and run what it lacks")
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
     if not (options.data / "stories260k").is_dir():
         print(f"--data {options.data}: holds no stories260k; give the folder of real data", file=sys.stderr)
         return 2
-    shutil.rmtree(options.output, ignore_errors=True)
-    options.output.mkdir(parents=True)
+    if not options.go_on:
+        shutil.rmtree(options.output, ignore_errors=True)
+    options.output.mkdir(parents=True, exist_ok=True)
     base = str((options.data / "stories260k").resolve())
     run = Run(options.output.resolve(), base, options.seed, options.lora_rank)
     split_stories(options.data / "tinystories" / "stories.jsonl", run.folder)
@@ -76,14 +81,23 @@ class Run:
         return str(self.folder / name)
 
     def align(self, name: str, *arguments: str) -> dict[str, Any]:
+        output = Path(arguments[arguments.index("--output") + 1])
+        if output.exists():  # of a run before, which --go-on kept
+            self.seconds[output.name] = left(output, "run.json")["seconds"]
+            return left(output, "metrics.json")
         command = [sys.executable, "-m", "alignment", name, *arguments, "--seed", self.seed, "--json"]
         started = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
-        output = arguments[arguments.index("--output") + 1]
-        self.seconds[Path(output).name] = time.perf_counter() - started
+        self.seconds[output.name] = time.perf_counter() - started
         return json.loads(done.stdout.splitlines()[-1])
+
+
+def left(output: Path, name: str) -> dict[str, Any]:
+    """A result file in a command's output, or beside it where that is a file."""
+    place = output / name if output.is_dir() else output.with_name(f"{output.stem}.{name}")
+    return json.loads(place.read_text(encoding="utf-8"))
 
 
 def split_stories(stories: Path, folder: Path) -> None:
@@ -120,7 +134,8 @@ def whole_pipeline(run: Run) -> dict[str, Any]:
     for name in ("prompts", "oracle-prompts"):
         output = run.path(name.replace("prompts", "responses") + ".jsonl")
         run.align("sample", "--policy", run.path("sft"), "--prompts", run.path(f"{name}.jsonl"), "--output", output)
-    result = stages_2_and_3(run, "main", f"{ANNOTATORS}:positive", "--reward-model", run.path("reward-main"))
+    best_of_n = ("--reward-model", run.path("reward-main")) if run.adapters[1] == "0" else ()
+    result = stages_2_and_3(run, "main", f"{ANNOTATORS}:positive", *best_of_n)
     return {"sft": sft, **result, "seconds_by_stage": dict(run.seconds)}
 
 

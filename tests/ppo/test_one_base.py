@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from alignment import ensembles
 from alignment.errors import UserError
 from alignment.logprobs import response_logprobs
-from alignment.models import add_lora, load_policy, save_model, trainable
+from alignment.models import add_lora, load_policy, load_tokenizer, save_model, trainable
 from alignment.scorer import load_scorer
 from alignment.shared_base import FILE, FOLDER, Base, is_lora, shares
 from alignment.training_state import load_tensors, trainable_tensors
 from ppo.config import PPOSettings
+from ppo.plan import plan
 from ppo.train import Trainer
 from ppo.value import value_model_from_scorer
 from reward_model.adapter import merged
@@ -87,7 +88,7 @@ def models(made: Trainer) -> list[torch.nn.Module]:
 def test_the_same_numbers_as_four_separate_models(folder, kind):
     made = trainer(folder, kind)
     random_adapter(made.roles.policy, 7)
-    rollout, tokens = made.rollout(), None
+    rollout = made.rollout()
     tokens = rollout.tokens
     bare, _ = load_policy(str(folder / kind), "--policy")
     policy = add_lora(load_policy(str(folder / kind), "--policy")[0], RANK)
@@ -195,28 +196,25 @@ def test_it_goes_on_bitwise(folder, tmp_path):
     made.state.save(tmp_path / "state")
     moved(made, 2)
     torch.rand(7)
-    other = trainer_from(tmp_path / "state", made.settings)
+    other = Trainer(made.settings, checkpoint=tmp_path / "state")
     moved(other, 2)
     for ours, theirs in zip(models(made), models(other)):
         assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
-
-
-def trainer_from(checkpoint: Path, settings: PPOSettings) -> Trainer:
-    return Trainer(settings, checkpoint=checkpoint)
 
 
 def test_the_base_is_known_by_its_content(folder, tmp_path, capsys):
     """A base that was moved is the same; one number changed in its last bit makes another of it."""
     policy, tokenizer = load_policy(str(folder / "llama"), "--policy")
     policy.save_pretrained(tmp_path / "elsewhere")
-    path, own = str(folder / "llama-reward"), load_scorer(str(folder / "llama-reward"), "--reward-model").tokenizer
-    moved_base, _ = load_policy(str(tmp_path / "elsewhere"), "--policy") if False else (policy, tokenizer)
-    assert Base(moved_base, tokenizer).classifier(path, "--reward-model", own) is not None
-    assert capsys.readouterr().err == ""
+    tokenizer.save_pretrained(tmp_path / "elsewhere")
+    made = trainer(folder, policy=str(tmp_path / "elsewhere"))
+    assert shares(made.roles.policy, made.inputs.scorer.model)
+    assert "--reward-model" not in capsys.readouterr().err
     with torch.no_grad():
         weight = policy.model.layers[1].mlp.down_proj.weight
         weight[3, 4] = torch.nextafter(weight[3, 4], torch.tensor(9.0))
-    assert Base(policy, tokenizer).classifier(path, "--reward-model", own) is None
+    path = str(folder / "llama-reward")
+    assert Base(policy, tokenizer).classifier(path, "--reward-model", load_tokenizer(path, "--reward-model")) is None
     assert "other weights than --policy" in capsys.readouterr().err
 
 
@@ -259,33 +257,35 @@ def test_bfloat16_shares_too(folder):
     assert {one.dtype for model in models(made) for one in model.parameters()} == {torch.bfloat16}
 
 
-def without_head(path: Path) -> None:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    save_file({name: one for name, one in load_file(path).items() if "score" not in name}, path, metadata=metadata)
+def without(word: str):
+    """A function that takes the first tensor of this name out of the file; its metadata stay."""
 
+    def spoil(path: Path) -> None:
+        tensors = load_file(path)
+        tensors.pop(next(name for name in tensors if word in name))
+        rewrite(path, tensors)
 
-def without_a_layer(path: Path) -> None:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-    tensors = load_file(path)
-    tensors.pop(next(name for name in tensors if "lora_B" in name))
-    save_file(tensors, path, metadata=metadata)
+    return spoil
 
 
 def with_nan(path: Path) -> None:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
     tensors = load_file(path)
     next(iter(tensors.values()))[0, 0] = float("nan")
+    rewrite(path, tensors)
+
+
+def rewrite(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
     save_file(tensors, path, metadata=metadata)
 
 
+@pytest.mark.filterwarnings("ignore:Found missing adapter keys")  # PEFT would go on
 @pytest.mark.parametrize(
     ("spoil", "phrase"),
     [
-        (without_head, "score.weight"),
-        (without_a_layer, "lacks or has too many weights"),
+        (without("score"), r"score\.weight"),
+        (without("lora_B"), "lacks or has too many weights"),
         (with_nan, "NaN or infinite"),
         (Path.unlink, "missing or damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:40]), "missing or damaged"),
@@ -305,5 +305,27 @@ def test_the_selection_reward_model_shares_it_too(folder, tmp_path, capsys):
     made = trainer(folder, **names)
     apart = trainer(folder, **names, lora_rank=0)
     assert capsys.readouterr().err.count("copy of its own") == 0
-    measured = [one.inputs.selection.measure(one.roles.policy, one.roles.tokenizer, one.settings) for one in (made, apart)]
+    measured = [
+        one.inputs.selection.measure(one.roles.policy, one.roles.tokenizer, one.settings) for one in (made, apart)
+    ]
     assert measured[0] == pytest.approx(measured[1], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ({}, "one base in memory: policy, reference, reward model and value model"),
+        ({"reward": f"{__file__}:reward"}, "one base in memory: policy, reference, value model"),
+        ({"policy": "qwen3"}, "two bases in memory"),
+        ({"lora_rank": 0}, ""),
+    ],
+)
+def test_the_dry_run_says_what_is_shared(folder, tmp_path, monkeypatch, changes, phrase):
+    monkeypatch.chdir(tmp_path)
+    values = {"policy": "llama", "prompts": str(folder / "prompts.jsonl"), "lora_rank": RANK, "output": "out"} | changes
+    values["policy"] = str(folder / values["policy"])
+    if "reward" not in changes:
+        values["reward_model"] = str(folder / "llama-reward")
+    small = {"batch_size": 8, "minibatch_size": 4, "max_new_tokens": 3, "steps": 1}
+    notes = [note for note in plan(PPOSettings(**values, **small)).notes if " in memory" in note]
+    assert [note.startswith(phrase) for note in notes] == [True] * bool(phrase)
