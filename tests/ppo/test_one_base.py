@@ -258,9 +258,25 @@ def test_full_training_shares_nothing(folder, capsys):
 
 
 def test_bfloat16_shares_too(folder):
+    """The base is held in bfloat16, adapters and heads in float32."""
     made = trainer(folder, dtype="bfloat16")
     assert shares(made.roles.policy, made.inputs.scorer.model)
-    assert {one.dtype for model in models(made) for one in model.parameters()} == {torch.bfloat16}
+    named = [pair for model in models(made) for pair in model.named_parameters()]
+    assert {one.dtype for name, one in named if is_lora(name) or "score." in name or name.startswith("head")} == {
+        torch.float32
+    }
+    assert {one.dtype for name, one in named if "layers" in name and not is_lora(name)} == {torch.bfloat16}
+    moved(made)
+
+
+def test_activations_are_recomputed_on_one_base(folder):
+    """With gradient checkpointing, in each tree by itself: the same update to the last bit."""
+    ended = []
+    for on in (False, True):
+        made = trainer(folder, gradient_checkpointing=on)
+        moved(made)
+        ended.append([one.detach().clone() for model in models(made) for one in trainable(model)])
+    assert all(map(torch.equal, *ended))
 
 
 def without(word: str):
