@@ -159,3 +159,9 @@ def padding_id(tokenizer: Any) -> int:
         if token is not None:
             return token
     return 0
+
+
+def same_tokens(policy: Any, reward: Any) -> bool:
+    """Whether every token of the policy has the same id in the reward model (which may have a PAD more)."""
+    vocabulary = reward.get_vocab()
+    return all(vocabulary.get(token) == index for token, index in policy.get_vocab().items())

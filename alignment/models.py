@@ -55,7 +55,7 @@ def load_policy(path: str, name: str, dtype: Dtype = "float32", quantization: An
     what = f"{name} {path}, base of the adapter:" if adapter else name
     model = load_weights(AutoModelForCausalLM, source, what, dtype, quantization_config=quantization)
     if adapter:
-        with explained(path, name, "adapter"):
+        with explained(path, name, "adapter"), quiet_peft():
             model = PeftModel.from_pretrained(model, path).merge_and_unload()
         model.requires_grad_(True)  # PEFT had frozen it
     return (model if quantization else model.to(device())).eval(), tokenizer
@@ -142,19 +142,27 @@ def add_lora(model: Any, rank: int, task: Literal["CAUSAL_LM", "SEQ_CLS", "FEATU
     is held in float32 at least, whatever its base is: small steps need it (alignment/body.py)."""
     heads = ["score"] if task == "SEQ_CLS" else None
     config = LoraConfig(task_type=task, r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=heads)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="fan_in_fan_out"
-        )  # PEFT sets it right for GPT-2 by itself, and says so
+    with quiet_peft():
         return get_peft_model(model, config).eval()
+
+
+@contextlib.contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Keeps back what PEFT says of things that are as they should be."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # PEFT sets it right for GPT-2 by itself
+        warnings.filterwarnings(
+            "ignore", message="`is_gradient_checkpointing`"
+        )  # transformers' old name, which it asks by
+        yield
 
 
 def save_model(
     model: Any, tokenizer: Any, directory: Path, base: str, final: Path, weights: dict[str, torch.Tensor] | None = None
 ) -> None:
-    """Writes safetensors and the tokenizer; weights: the model's own, where it holds but a part of them. A LoRA model is written as a PEFT adapter of `base`; when `base` is an
-    adapter itself, the merged model it started from goes into `base/` beside the new adapter (`final` is the place
-    that `directory` will be renamed to)."""
+    """Writes safetensors and the tokenizer; weights: the model's own, where it holds but a part of them. A LoRA model is
+    written as a PEFT adapter of `base`; when `base` is an adapter itself, the merged model it started from goes into
+    `base/` beside the new adapter (`final` is the place that `directory` will be renamed to)."""
     tokenizer.save_pretrained(directory)
     if not isinstance(model, PeftModel):
         model.save_pretrained(directory, state_dict=weights)

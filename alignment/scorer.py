@@ -23,6 +23,7 @@ from alignment.masked import full_precision
 from alignment.models import Dtype, context_length, device, load_tokenizer, load_weights, refuse_pickle, unwrapped
 from alignment.progress import progress
 from alignment.records import Prompt, Response
+from alignment.shared_base import Base
 
 OFFSET = "score_offset"
 """Name of the config field that holds the offset: Hugging Face's `score` head has no bias."""
@@ -149,18 +150,28 @@ class Ensemble(Scorer):
         return combined(torch.stack([own, *(one.score_ids(sequences) for one in self.others)]), self.rule, self.penalty)
 
 
-def load_scorer(path: str, name: str, dtype: Dtype = "float32", rule: Rule = "mean", penalty: float = 0.0) -> Scorer:
+def load_scorer(
+    path: str,
+    name: str,
+    dtype: Dtype = "float32",
+    rule: Rule = "mean",
+    penalty: float = 0.0,
+    base: Base | None = None,
+) -> Scorer:
     """The reward model in a directory, or the ensemble: `rule` and `penalty` say how its members become one score.
 
-    Refused without its head: transformers would make up a random one."""
+    base: whose weights it shares where its adapter was trained on them. Refused without its head: transformers would make
+    up a random one."""
     if (Path(path) / FILE).is_file():
-        return _load_ensemble(path, name, dtype, rule, penalty)
+        return _load_ensemble(path, name, dtype, rule, penalty, base)
     if not Path(path).is_dir():
         raise UserError(f"{name} {path}: no such directory; give a directory that `align reward` wrote")
     refuse_pickle(path, name)
     _require_head(Path(path), name)
     tokenizer = load_tokenizer(path, name)
-    model = load_weights(AutoModelForSequenceClassification, path, name, dtype)
+    model = base.classifier(path, name, tokenizer) if base else None
+    if model is None:
+        model = load_weights(AutoModelForSequenceClassification, path, name, dtype)
     if model.config.num_labels != 1:
         raise UserError(
             f"{name} {path}: its head gives {model.config.num_labels} numbers; a reward model gives one (num_labels 1)"
@@ -170,8 +181,8 @@ def load_scorer(path: str, name: str, dtype: Dtype = "float32", rule: Rule = "me
     return Scorer(model.to(device()).eval(), tokenizer, offset, temperature)
 
 
-def _load_ensemble(path: str, name: str, dtype: Dtype, rule: Rule, penalty: float) -> Ensemble:
-    first, *others = (load_scorer(member, name, dtype) for member in member_paths(path, name))
+def _load_ensemble(path: str, name: str, dtype: Dtype, rule: Rule, penalty: float, base: Base | None) -> Ensemble:
+    first, *others = (load_scorer(member, name, dtype, base=base) for member in member_paths(path, name))
     temperature = read(path, name)["score_temperature"]
     if any(one.tokenizer.get_vocab() != first.tokenizer.get_vocab() for one in others):
         raise UserError(f"{name} {path}: its members read different tokens; train it with `align reward --ensemble`")

@@ -1,11 +1,13 @@
 """A real pretrained model through all stages, by the stage commands with their default settings.
 
-    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls]
+    python benchmarks/real_model.py [--data DIR] [--output DIR] [--controls] [--lora-rank R] [--go-on]
 
 The model is stories260k (260,032 parameters), demonstrations and prompts come from TinyStories, and the SIMULATED
 annotator is the mean over sentences of VADER's compound score; a quarter of random pairs is inverted by noise.
 `--controls` repeats stages 2 and 3 with the annotator negated and with ranks shuffled at random.
-Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/real_model.json`.
+`--lora-rank` trains reward model and PPO as LoRA adapters on one base; SFT stays a full training, best of n is left out.
+`--go-on` runs no command whose output is in the folder already: the stages before what is asked for may be another run's.
+Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/real_model.json` (`real_model_lora.json`).
 """
 
 from __future__ import annotations
@@ -34,18 +36,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     default = os.environ.get("ALIGN_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with stories260k and tinystories")
-    parser.add_argument("--output", type=Path, default=ROOT / "real-model-run", help="made anew at each run")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "real-model-run", help="made anew at each run, but for --go-on"
+    )
     parser.add_argument("--controls", action="store_true", help="also the negated annotator and the shuffled ranks")
+    parser.add_argument("--lora-rank", default="0", help="of the reward model's and PPO's adapters; 0: full training")
+    parser.add_argument("--go-on", action="store_true", help="keep what --output holds, and run what it lacks")
     parser.add_argument("--seed", default="0")
     options = parser.parse_args()
     if not (options.data / "stories260k").is_dir():
         print(f"--data {options.data}: holds no stories260k; give the folder of real data", file=sys.stderr)
         return 2
-    shutil.rmtree(options.output, ignore_errors=True)
-    options.output.mkdir(parents=True)
-    run = Run(options.output.resolve(), str((options.data / "stories260k").resolve()), options.seed)
+    if not options.go_on:
+        shutil.rmtree(options.output, ignore_errors=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    base = str((options.data / "stories260k").resolve())
+    run = Run(options.output.resolve(), base, options.seed, options.lora_rank)
     split_stories(options.data / "tinystories" / "stories.jsonl", run.folder)
-    result: dict[str, Any] = {"machine": machine(), "seed": int(options.seed)}
+    result: dict[str, Any] = {"machine": machine(), "seed": int(options.seed), "lora_rank": int(options.lora_rank)}
     started = time.perf_counter()
     result["main"] = whole_pipeline(run)
     result["main"]["seconds"] = time.perf_counter() - started
@@ -53,7 +61,8 @@ def main() -> int:
         result["negated"] = stages_2_and_3(run, "negated", f"{ANNOTATORS}:negative")
         result["shuffled"] = stages_2_and_3(run, "shuffled", None)
     report(result)
-    target = ROOT / "benchmarks" / "results" / "real_model.json"
+    name = "real_model.json" if options.lora_rank == "0" else "real_model_lora.json"
+    target = ROOT / "benchmarks" / "results" / name
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
@@ -63,22 +72,32 @@ def main() -> int:
 class Run:
     """One run's folder; calls `align` commands and reads their JSON."""
 
-    def __init__(self, folder: Path, base: str, seed: str) -> None:
+    def __init__(self, folder: Path, base: str, seed: str, lora_rank: str = "0") -> None:
         self.folder, self.base, self.seed = folder, base, seed
+        self.adapters = ("--lora-rank", lora_rank)
         self.seconds: dict[str, float] = {}
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
     def align(self, name: str, *arguments: str) -> dict[str, Any]:
+        output = Path(arguments[arguments.index("--output") + 1])
+        if output.exists():  # of a run before, which --go-on kept
+            self.seconds[output.name] = left(output, "run.json")["seconds"]
+            return left(output, "metrics.json")
         command = [sys.executable, "-m", "alignment", name, *arguments, "--seed", self.seed, "--json"]
         started = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
-        output = arguments[arguments.index("--output") + 1]
-        self.seconds[Path(output).name] = time.perf_counter() - started
+        self.seconds[output.name] = time.perf_counter() - started
         return json.loads(done.stdout.splitlines()[-1])
+
+
+def left(output: Path, name: str) -> dict[str, Any]:
+    """A result file in a command's output, or beside it where that is a file."""
+    place = output / name if output.is_dir() else output.with_name(f"{output.stem}.{name}")
+    return json.loads(place.read_text(encoding="utf-8"))
 
 
 def split_stories(stories: Path, folder: Path) -> None:
@@ -115,7 +134,8 @@ def whole_pipeline(run: Run) -> dict[str, Any]:
     for name in ("prompts", "oracle-prompts"):
         output = run.path(name.replace("prompts", "responses") + ".jsonl")
         run.align("sample", "--policy", run.path("sft"), "--prompts", run.path(f"{name}.jsonl"), "--output", output)
-    result = stages_2_and_3(run, "main", f"{ANNOTATORS}:positive", "--reward-model", run.path("reward-main"))
+    best_of_n = ("--reward-model", run.path("reward-main")) if run.adapters[1] == "0" else ()
+    result = stages_2_and_3(run, "main", f"{ANNOTATORS}:positive", *best_of_n)
     return {"sft": sft, **result, "seconds_by_stage": dict(run.seconds)}
 
 
@@ -130,7 +150,16 @@ def stages_2_and_3(run: Run, name: str, annotator: str | None, *extra: str) -> d
         shuffle_ranks(Path(noisy))
     model, policy = run.path(f"reward-{name}"), run.path(f"ppo-{name}")
     reward = run.align(
-        "reward", "--base", run.path("sft"), "--rankings", noisy, "--eval-rankings", clean, "--output", model
+        "reward",
+        "--base",
+        run.path("sft"),
+        "--rankings",
+        noisy,
+        "--eval-rankings",
+        clean,
+        *run.adapters,
+        "--output",
+        model,
     )
     ppo = run.align(
         "ppo",
@@ -142,6 +171,7 @@ def stages_2_and_3(run: Run, name: str, annotator: str | None, *extra: str) -> d
         run.path("prompts.jsonl"),
         "--gold",
         truth,
+        *run.adapters,
         "--output",
         policy,
     )

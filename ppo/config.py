@@ -134,7 +134,11 @@ class PPOSettings(
         source="no default: give some that --prompts does not hold",
     )  # fmt: skip
     lora_rank: int = setting(
-        0, help="rank of LoRA adapters on policy and value model; 0 = full training", low=0, source="off: exact"
+        0,
+        help="rank of LoRA adapters on policy and value model, which share one base with the reference, and with the reward "
+        "model where `align reward --lora-rank` trained it on --policy; 0 = full training",
+        low=0,
+        source="off: exact",
     )
     dtype: Literal["float32", "bfloat16"] = setting(
         "float32",

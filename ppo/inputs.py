@@ -17,6 +17,7 @@ from alignment.records import PromptRecord, read_prompts
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import Scorer, load_judge, load_scorer
 from alignment.seeds import seed_everything
+from alignment.shared_base import Base
 from ppo.config import PPOSettings
 from ppo.ptx import PtxData, read_ptx
 from ppo.rollout import Score, score_with_function, score_with_model
@@ -66,11 +67,12 @@ def read_inputs(settings: PPOSettings) -> Inputs:
         gold = load_judge(settings.gold, "--gold", settings.function_timeout, settings.batch_size, *rule)
     seed_everything(settings.seed, settings.threads)
     policy, tokenizer = load_policy(settings.policy, "--policy", policy_dtype(settings))
-    compute_in(policy, settings.dtype)
     scorer = None
     if settings.reward_model:
-        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule)
+        base = Base(policy, tokenizer) if settings.lora_rank else None  # what learns in full shares nothing
+        scorer = load_scorer(settings.reward_model, "--reward-model", settings.dtype, *rule, base)
         compute_in(scorer.model, settings.dtype)  # the value model starts from it
+    compute_in(policy, settings.dtype)  # after what is copied from it, which has its own
     encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
     check_lengths(encoded, policy, settings.max_new_tokens, f"--prompts {settings.prompts}")
     if server:

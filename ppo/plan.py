@@ -14,6 +14,7 @@ from alignment.outline import outline, saving
 from alignment.plan import Plan, Read, directory_writes
 from alignment.probe import MOST_BATCHES, WHOLE, Probe
 from alignment.run import require_free
+from alignment.shared_base import adapter_rank, shares
 from alignment.tracking import require_installed
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
@@ -37,6 +38,7 @@ def plan(settings: PPOSettings) -> Plan:
     notes = [
         f"at most: the run ends when the KL passes --kl-max {settings.kl_max:g}",
         f"in the probe, {len(lengths):,} responses had {sum(lengths) / len(lengths):.1f} tokens on average",
+        *_sharing(trainer),
         *checkpoints.notes(),
         *_engine_notes(settings),
     ]
@@ -69,6 +71,17 @@ def _engine_notes(settings: PPOSettings) -> list[str]:
     ]
 
 
+def _sharing(trainer: Trainer) -> list[str]:
+    """What is said where several models have one copy of their weights."""
+    if not trainer.settings.lora_rank:
+        return []
+    scorer = trainer.inputs.scorer
+    if scorer and not shares(trainer.roles.policy, scorer.model):
+        return ["two bases in memory: policy and reference have one, the reward model and the value model another"]
+    others = "reward model and value model" if scorer else "value model"
+    return [f"one base in memory: policy, reference, {others} are adapters and heads on the same weights"]
+
+
 def _more_reads(settings: PPOSettings, inputs: Inputs) -> list[Read]:
     reads = []
     if settings.ptx_data and inputs.ptx:
@@ -84,10 +97,11 @@ def _more_reads(settings: PPOSettings, inputs: Inputs) -> list[Read]:
 def _least(settings: PPOSettings) -> list[Held]:
     """The policy and its value model learn; the reference is a frozen copy, but for LoRA the policy itself.
 
-    The value model has the body of the reward model, or of the policy where they read other tokens: the smaller counts."""
+    The value model has the body of the reward model, or of the policy where they read other tokens: the smaller counts.
+    Under LoRA its weights are those of the body that is there, so its adapter alone comes on top; the same goes for a reward
+    model that has an adapter, if its base is the policy's, which is only seen when both are loaded."""
     rank, dtype = settings.lora_rank, policy_dtype(settings)
     policy = outline(settings.policy, dtype, lambda model: add_lora(model, rank) if rank else model)
-    reference = [] if rank else [policy.frozen]
     members = member_paths(settings.reward_model) if settings.reward_model else []
     bodies = [settings.policy, *members[:1]]
     value = min((outline(path, dtype, lambda model: _learner(model, rank)) for path in bodies), key=_bytes)
@@ -96,8 +110,18 @@ def _least(settings: PPOSettings) -> list[Held]:
         if settings.selection_reward_model
         else []
     )
-    scorers = [outline(member, settings.dtype, backbone).frozen for member in [*members, *judges]]
-    return [policy, value, *reference, *scorers]
+    scorers = [_scorer(member, settings) for member in [*members, *judges]]
+    if rank:
+        return [policy, Held(value.learning, value.learning), *scorers]
+    return [policy, value, policy.frozen, *scorers]
+
+
+def _scorer(path: str, settings: PPOSettings) -> Held:
+    """A reward model: whole, or its adapter where it may share the policy's base."""
+    rank = adapter_rank(path) if settings.lora_rank else 0
+    if rank:
+        return Held(outline(path, settings.dtype, lambda model: _learner(model, rank)).learning)
+    return outline(path, settings.dtype, backbone).frozen
 
 
 def _learner(model: Any, rank: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from alignment.chat import Tokens, collate, decode_response, padding_id
+from alignment.chat import Tokens, collate, decode_response, padding_id, same_tokens
 from alignment.clock import Clock
 from alignment.collectives import all_of, gathered, same, share, summed
 from alignment.functions import Judge, require_finite
@@ -227,12 +227,6 @@ def score_with_function(judge: Judge, tokenizer: Any, stops: list[int]) -> Score
         return torch.tensor([scores[0] for scores in judge(items)], device=tokens.input_ids.device)
 
     return score
-
-
-def same_tokens(policy: Any, reward: Any) -> bool:
-    """Whether every token of the policy has the same id in the reward model (which may have a PAD more)."""
-    vocabulary = reward.get_vocab()
-    return all(vocabulary.get(token) == index for token, index in policy.get_vocab().items())
 
 
 def responses_of(tokenizer: Any, stops: list[int], tokens: Tokens) -> list[Response]:

@@ -13,6 +13,7 @@ from alignment.records import PromptRecord, read_prompts
 from alignment.sampling import check_lengths, generate
 from alignment.scorer import load_scorer
 from alignment.seeds import apart
+from alignment.shared_base import Base
 from ppo.config import PPOSettings
 from ppo.rollout import Score, score_with_model
 
@@ -48,7 +49,8 @@ def read_selection(settings: PPOSettings, policy: Any, tokenizer: Any) -> Select
     encoded = [encode_prompt(tokenizer, prompt.prompt) for prompt in prompts]
     check_lengths(encoded, policy, settings.max_new_tokens, f"--selection-prompts {settings.selection_prompts}")
     rule = settings.ensemble_rule, settings.ensemble_lambda
-    scorer = load_scorer(settings.selection_reward_model, "--selection-reward-model", settings.dtype, *rule)
+    base = Base(policy, tokenizer) if settings.lora_rank else None
+    scorer = load_scorer(settings.selection_reward_model, "--selection-reward-model", settings.dtype, *rule, base)
     score = score_with_model(
         scorer, tokenizer, stop_ids(tokenizer, policy), settings.batch_size, "--selection-reward-model"
     )

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from alignment.body import recompute_activations
+from alignment.chat import same_tokens
 from alignment.checkpoint import Checkpoints, sync
 from alignment.clock import Clock
 from alignment.collectives import same
@@ -37,7 +38,7 @@ from ppo.faults import About, faults
 from ppo.inputs import READS, Inputs, normalization_rows, read_inputs, require_endings
 from ppo.kl_controller import adapted_kl_coef
 from ppo.measure import measure
-from ppo.rollout import Roles, Rollout, adapter_off, always, make_rollout, pad_error, same_tokens
+from ppo.rollout import Roles, Rollout, adapter_off, always, make_rollout, pad_error
 from ppo.samples import before_and_after
 from ppo.selection import SCORE, worth
 from ppo.state import PPOState

@@ -13,6 +13,7 @@ from alignment.distributed import through
 from alignment.masked import full_precision
 from alignment.models import add_lora, backbone
 from alignment.scorer import Scorer
+from alignment.shared_base import is_lora, shared_copy
 
 
 class ValueModel(nn.Module):
@@ -55,8 +56,16 @@ def value_model_from_policy(policy: Any, lora_rank: int) -> ValueModel:
 
 
 def _body(model: Any, lora_rank: int) -> Any:
-    """A copy that learns, in float32 at least; under LoRA the copy is frozen and stays in its own type."""
-    body = copy.deepcopy(backbone(model)).requires_grad_(True).eval()
-    if lora_rank:
+    """The transformer, to learn in full from a copy, in float32 at least, or by an adapter over the weights of `model`
+    itself: the reward model's own adapter goes on learning where it has one, else a fresh one does."""
+    body = backbone(model)
+    if not lora_rank:
+        body = copy.deepcopy(body).requires_grad_(True).eval()
+        return body.float() if body.dtype == torch.bfloat16 else body
+    body = shared_copy(body).eval()
+    own = [parameter for name, parameter in body.named_parameters() if is_lora(name)]
+    if not own:
         return add_lora(body, lora_rank, task="FEATURE_EXTRACTION")
-    return body.float() if body.dtype == torch.bfloat16 else body
+    for parameter in own:
+        parameter.requires_grad_(True)
+    return body

@@ -88,7 +88,8 @@ class RewardSettings(LossSettings, MeasureSettings, ResumeSettings, TrainingSett
     )
     lora_rank: int = setting(
         0,
-        help="rank of a LoRA adapter trained with the head, merged into a full model when saved; 0 = full training",
+        help="rank of a LoRA adapter trained with the head; saved merged, as a full model, and apart in adapter/, for `align ppo "
+        "--lora-rank`; 0 = full training",
         low=0,
         source="off: exact",
     )

@@ -16,12 +16,13 @@ from alignment.processes import is_main
 from alignment.records import Ranking, write_jsonl
 from alignment.scorer import Scorer
 from alignment.tracking import Log
+from reward_model.adapter import merged
 from reward_model.ceiling import human_ceiling
 from reward_model.config import RewardSettings
 from reward_model.data import Example, encode
 from reward_model.fit import fit
 from reward_model.metrics import calibration, held_out_pairs, report, spearman
-from reward_model.model import adapted, merged, new_scorer, normalise
+from reward_model.model import new_scorer, normalise
 from reward_model.objective import Objective, objective
 from reward_model.split import Split, split
 from reward_model.thumbs import Thumb, agreement, encode_thumbs
@@ -73,7 +74,7 @@ def prepare(settings: RewardSettings) -> Prepared:
 
 def fresh(settings: RewardSettings) -> Scorer:
     """The base under a new head, with an adapter where asked for; draws from the random numbers as they stand."""
-    scorer = adapted(new_scorer(settings.base, settings.max_length), settings.lora_rank)
+    scorer = new_scorer(settings.base, settings.max_length, settings.lora_rank)
     if settings.gradient_checkpointing:
         recompute_activations(scorer.model)
     return scorer

@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from alignment.chat import stop_ids
 from alignment.errors import UserError
-from alignment.models import add_lora, backbone, context_length, device, load_policy
+from alignment.models import backbone, context_length, device, load_policy
 from alignment.processes import is_main
 from alignment.scorer import OFFSET, TEMPERATURE, Scorer
+from alignment.shared_base import digests
+from reward_model.adapter import AdaptedScorer, adapted, save_adapter
 
 PAD = "<|pad|>"
 
 
-def new_scorer(base: str, max_length: int | None) -> Scorer:
-    """The SFT model's transformer under a fresh head, w ~ N(0, 1/(d+1)), no bias, offset 0; dropout off.
+def new_scorer(base: str, max_length: int | None, lora_rank: int = 0) -> Scorer:
+    """The SFT model's transformer under a fresh head, w ~ N(0, 1/(d+1)), no bias, offset 0; dropout off. With a rank, a
+    fresh adapter on it learns with the head, instead of the whole transformer.
 
     Source of the head: Stiennon 2020, arXiv 2009.01325, app. B; N+ implementation details, arXiv 2403.17031.
     Raises UserError when the base cannot be loaded, or transformers has no classifier with a `score` head for it."""
@@ -36,7 +38,8 @@ def new_scorer(base: str, max_length: int | None) -> Scorer:
     model = _classifier(policy, base)
     give_own_pad(model, tokenizer, stop_ids(tokenizer, policy))
     nn.init.normal_(model.score.weight, std=1 / math.sqrt(model.score.in_features + 1))
-    return Scorer(model.to(device()).eval(), tokenizer, 0.0)
+    scorer = Scorer(model.to(device()).eval(), tokenizer, 0.0)
+    return adapted(scorer, lora_rank, base, digests(policy)) if lora_rank else scorer
 
 
 def give_own_pad(model: Any, tokenizer: Any, stops: list[int]) -> None:
@@ -66,29 +69,18 @@ def normalise(scorer: Scorer, scores: torch.Tensor) -> tuple[float, float]:
     return mean, spread
 
 
-def adapted(scorer: Scorer, lora_rank: int) -> Scorer:
-    """The scorer with a fresh LoRA adapter, which trains together with the head; rank 0: as it is."""
-    if not lora_rank:
-        return scorer
-    return Scorer(add_lora(scorer.model, lora_rank, task="SEQ_CLS"), scorer.tokenizer, scorer.offset)
-
-
-def merged(scorer: Scorer) -> Scorer:
-    """The scorer with its adapter merged: a full model that any library loads."""
-    if not isinstance(scorer.model, PeftModel):
-        return scorer
-    return Scorer(scorer.model.merge_and_unload().eval(), scorer.tokenizer, scorer.offset)
-
-
 def save(scorer: Scorer, directory: Path) -> None:
-    """A normal `AutoModelForSequenceClassification` directory (num_labels 1) with `score_offset` and `score_temperature` in its config.
-    The main process writes it."""
+    """A normal `AutoModelForSequenceClassification` directory (num_labels 1) with `score_offset` and `score_temperature` in
+    its config; a model that was trained as an adapter is merged there, with the adapter in `adapter/`. The main process
+    writes it."""
     if not is_main():
         return
     setattr(scorer.model.config, OFFSET, scorer.offset)
     setattr(scorer.model.config, TEMPERATURE, scorer.temperature)
     scorer.model.save_pretrained(directory)
     scorer.tokenizer.save_pretrained(directory)
+    if isinstance(scorer, AdaptedScorer):
+        save_adapter(scorer, directory)
 
 
 def _classifier(policy: Any, base: str) -> Any:

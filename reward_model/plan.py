@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -16,6 +17,7 @@ from alignment.probe import Probe, by_length, padded
 from alignment.run import require_free
 from alignment.scaling import FRACTIONS
 from alignment.seeds import seed_everything
+from alignment.shared_base import FOLDER
 from alignment.tracking import require_installed
 from reward_model.config import RewardSettings
 from reward_model.data import Example, batches, micro_batches
@@ -62,6 +64,7 @@ def plan(settings: RewardSettings) -> Plan:
             "history.jsonl",
             "held_out.jsonl",
             *([*members, FILE] if members else []),
+            *([str(Path(member) / FOLDER) for member in members or ["."]] if settings.lora_rank else []),
         ),
         steps=optimizer_steps(len(ready.train), settings),
         saving=_saving(ready, settings),
@@ -87,10 +90,12 @@ def _several(plan: Plan, settings: RewardSettings) -> Plan:
 
 
 def _saving(ready: Prepared, settings: RewardSettings) -> int:
-    """The whole model, merged, is written by way of a copy; a checkpoint takes two copies of all that learns."""
-    learning = tensor_bytes(trainable(ready.scorer.model)) * (1 + MOMENTS)
+    """The whole model, merged, is written by way of a copy, its adapter kept apart; a checkpoint takes two copies of all
+    that learns."""
+    learning = tensor_bytes(trainable(ready.scorer.model))
     saves = 0 < settings.save_every <= optimizer_steps(len(ready.train), settings)
-    return max(tensor_bytes(list(ready.scorer.model.parameters())), 2 * learning if saves else 0)
+    whole = tensor_bytes(list(ready.scorer.model.parameters())) + (learning if settings.lora_rank else 0)
+    return max(whole, 2 * learning * (1 + MOMENTS) if saves else 0)
 
 
 def _training(probe: Probe, ready: Prepared, settings: RewardSettings) -> None:

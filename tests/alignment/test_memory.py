@@ -1,7 +1,8 @@
 """Memory before a run: the least that models need, counted by hand, and the sentence where that is more than is free.
 
 Mutations seen to fail: one moment instead of two, or no gradient (test_the_least_by_hand); the reference not counted, or the
-value model counted as the policy with its head (test_ppo_by_hand); frozen weights taken to learn under LoRA
+value model counted as the policy with its head (test_ppo_by_hand); a reward model's adapter counted as a whole model
+(test_ppo_with_one_base_...); frozen weights taken to learn under LoRA
 (test_lora_by_hand); the limit of the container not looked at (test_a_container_counts); models loaded before the refusal
 (test_too_little_memory_is_refused_before_loading); advice that is already taken (test_advice)."""
 
@@ -18,13 +19,15 @@ import ppo.plan
 import reward_model.config
 import sft.config
 import sft.plan
-from alignment import evaluate, memory, sample
+from alignment import ensembles, evaluate, memory, sample
 from alignment.config import StageSettings
 from alignment.errors import UserError
 from alignment.memory import Held, advice, explained_memory, free_memory, held, least_bytes
 from alignment.models import add_lora, load_policy
 from alignment.outline import outline, saving
 from ppo.config import PPOSettings
+from reward_model.adapter import merged
+from reward_model.model import new_scorer, save
 from sft.config import SFTSettings
 
 HIDDEN, INNER, LAYERS = 32, 48, 2  # those of tests/models.py; 4 heads of 8, 2 of them for keys
@@ -73,10 +76,24 @@ def test_ppo_by_hand(llama):
     assert ppo.plan._least(plain) == [Held(4 * whole, 4 * whole), Held(4 * body, 4 * body), Held(4 * whole)]
     lora = PPOSettings(policy=llama, prompts="p", reward_model=llama, output="o", lora_rank=RANK, dtype="bfloat16")
     adapted = Held(2 * whole + 4 * LORA, 4 * LORA)  # what learns stays in float32
-    assert ppo.plan._least(lora) == [adapted, adapted, Held(2 * body)]
+    alone = Held(4 * LORA, 4 * LORA)  # the value model's base is there already
+    assert ppo.plan._least(lora) == [adapted, alone, Held(2 * body)]
     half = PPOSettings(policy=llama, prompts="p", reward_model=llama, output="o", dtype="bfloat16")
     learns, reference, scorer = Held(4 * whole, 4 * whole), Held(4 * whole), Held(2 * body)
     assert ppo.plan._least(half) == [learns, learns, reference, scorer]
+
+
+def test_ppo_with_one_base_by_hand(llama, tmp_path):
+    """Each reward model of an ensemble adds its adapter and nothing else; without --lora-rank it is a whole model."""
+    whole = embedding(llama) + BODY
+    for number in range(2):
+        save(merged(new_scorer(llama, None, lora_rank=2)), tmp_path / f"member-{number}")
+    ensembles.write(tmp_path, ["member-0", "member-1"], 1.0)
+    names = {"policy": llama, "prompts": "p", "reward_model": str(tmp_path), "output": "o"}
+    policy, value, *scorers = ppo.plan._least(PPOSettings(**names, lora_rank=RANK))
+    assert (policy, value) == (Held(4 * (whole + LORA), 4 * LORA), Held(4 * LORA, 4 * LORA))
+    assert scorers == [Held(4 * LORA * 2 // RANK)] * 2
+    assert ppo.plan._least(PPOSettings(**names))[3:] == [Held(4 * whole)] * 2
 
 
 def test_an_untied_head_is_no_part_of_the_value_model(tmp_path):

@@ -180,7 +180,10 @@ def own_code(model: Path) -> None:
 
 
 def truncated(model: Path) -> None:
-    weights = model / "model.safetensors"
+    truncated_file(model / "model.safetensors")
+
+
+def truncated_file(weights: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
 
 
@@ -273,8 +276,7 @@ def a_damaged_adapter(model: Path) -> None:
 
 def a_truncated_adapter(model: Path) -> None:
     an_adapter(model)
-    weights = model / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
+    truncated_file(model / "adapter_model.safetensors")
 
 
 def a_pickled_adapter(model: Path) -> None:
@@ -283,6 +285,30 @@ def a_pickled_adapter(model: Path) -> None:
     an_adapter(model)
     torch.save(load_file(model / "adapter_model.safetensors"), model / "adapter_model.bin")
     (model / "adapter_model.safetensors").unlink()
+
+
+def an_adapted_scorer(model: Path) -> None:
+    """A reward model that was trained as an adapter of `policy`, in its place."""
+    from reward_model.adapter import merged
+    from reward_model.model import new_scorer, save
+
+    emptied(model)
+    save(merged(new_scorer(str(model.parent / "policy"), None, 2)), model)
+
+
+def an_adapted_scorer_without_head(model: Path) -> None:
+    from safetensors import safe_open
+
+    an_adapted_scorer(model)
+    path = model / "adapter" / "adapter_model.safetensors"
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({k: v for k, v in load_file(path).items() if "score" not in k}, path, metadata)
+
+
+def an_adapted_scorer_torn(model: Path) -> None:
+    an_adapted_scorer(model)
+    truncated_file(model / "adapter" / "adapter_model.safetensors")
 
 
 def edit(path: Path, **changes: object) -> None:

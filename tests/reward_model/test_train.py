@@ -7,8 +7,8 @@ Mutations seen to fail:
 - (model.py) w not divided by σ, or offset = offset − μ without ÷ σ -> test_training_scores_have_mean_0_and_sd_1
 - (model.py) PAD kept although it is EOS -> test_plain_transformers_agrees, test_pad_is_no_token_that_texts_produce
 - (model.py) backbone weights not loaded -> test_starts_from_the_weights_of_the_base
-- (model.py) adapter not merged when saving -> test_plain_transformers_agrees[*-lora]
-- (model.py) adapter dropped instead of merged -> test_lora_trains_the_adapter_and_the_head_alone
+- (adapter.py) adapter not merged when saving -> test_plain_transformers_agrees[*-lora]
+- (adapter.py) adapter dropped instead of merged -> test_lora_trains_the_adapter_and_the_head_alone
 - (model.py) head std 1 -> test_head_starts_at_one_over_root_d_plus_one
 - (train.py) scheduled rate not given to the optimizer -> test_learning_rate_follows_its_schedule
 - (train.py) held-out rankings trained on too -> test_what_the_run_leaves
@@ -25,6 +25,7 @@ import pytest
 import torch
 from datasets import load_dataset
 from models import KINDS, tiny_model
+from peft import AutoPeftModelForSequenceClassification
 from refusals import refused
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -34,11 +35,12 @@ from alignment.metrics import METRICS
 from alignment.models import add_lora, backbone, load_policy, load_tokenizer, save_model, trainable
 from alignment.records import Response
 from alignment.scorer import load_scorer
+from reward_model.adapter import merged
 from reward_model.config import COMMAND, RewardSettings
 from reward_model.data import encode
 from reward_model.fit import _scores, batch_loss, fit, lr_factor
 from reward_model.making import prepare
-from reward_model.model import adapted, merged, new_scorer, normalise, save
+from reward_model.model import new_scorer, normalise, save
 from reward_model.split import split
 from reward_model.train import run
 
@@ -91,7 +93,7 @@ def settings(base: str, rankings: str, output="unused", **values) -> RewardSetti
 def scorer_and_examples(base: str, rankings: str, **values):
     torch.manual_seed(0)
     chosen = settings(base, rankings, **values)
-    scorer = adapted(new_scorer(base, None), chosen.lora_rank)
+    scorer = new_scorer(base, None, chosen.lora_rank)
     return scorer, encode(scorer, split(chosen).train, "test"), chosen
 
 
@@ -223,6 +225,25 @@ def test_plain_transformers_agrees(bases, rankings, tmp_path, kind, rank):
     assert torch.allclose(logits + plain.config.score_offset, expected, atol=1e-5)
     assert expected.unique().numel() == 4
     assert not (tmp_path / "rm" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_plain_peft_agrees(bases, rankings, tmp_path, kind):
+    """The adapter alone on its base, as PEFT loads both from `adapter/`: the scores of the merged model beside it."""
+    run(settings(bases[kind], rankings, tmp_path / "rm", lora_rank=4, lr=1e-2, seed=3, batch_size=8))
+    ours, folder = load_scorer(str(tmp_path / "rm"), "--reward-model"), tmp_path / "rm" / "adapter"
+    items = [("Where is the boat", Response(text, finished=True)) for text in (" at the river", " moon moon", "", " a")]
+    sequences = [[*each.prompt_ids, *each.response_ids] for each in (ours.encode(*item) for item in items)]
+    plain, tokenizer = (
+        AutoPeftModelForSequenceClassification.from_pretrained(folder, num_labels=1),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    plain.config.pad_token_id = tokenizer.pad_token_id
+    with torch.no_grad():
+        logits = plain.eval()(**tokenizer.pad({"input_ids": sequences}, return_tensors="pt")).logits.squeeze(1)
+    expected = torch.tensor(ours.score_responses(items))
+    assert torch.allclose(logits + ours.offset, expected, atol=1e-5)
+    assert expected.unique().numel() == 4
 
 
 def test_lora_trains_the_adapter_and_the_head_alone(bases, rankings):
