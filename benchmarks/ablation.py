@@ -198,8 +198,19 @@ def text(result: dict[str, Any]) -> str:
         "made by `python benchmarks/ablation.py`, whose first lines say what is measured. "
         f"{seeds} seeds; Δ is to the bold row above it on the same seeds, with a 95 % interval (Student's t). In the tiered "
         f"rankings {result['tie_share']:.0%} of the pairs tie. Log-losses of tie models and margins are those of their scores "
-        "under Bradley–Terry after temperature scaling.\n\n" + table(header, rows) + "\n![differences to the default](ablation.svg)\n"
+        "under Bradley–Terry after temperature scaling.\n\n" + verdict(result["summary"]) + "\n\n" + table(header, rows) + "\n![differences to the default](ablation.svg)\n"
     )  # fmt: skip
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """Which options help or harm beyond what the seeds alone change: what a default may be changed for."""
+    gains = {name: found["difference"]["efficiency"] for name, found in summary.items() if "difference" in found}
+    better, worse = [n for n, g in gains.items() if g[1] > 0], [n for n, g in gains.items() if g[2] < 0]
+    return (
+        "An option becomes the default when its interval of Δ gain ÷ √KL lies above 0. Above 0: "
+        f"{', '.join(better) or 'none'}. Below 0: {', '.join(worse) or 'none'}. With so few seeds that says only that no large "
+        "difference was seen."
+    )
 
 
 def _interval(values: tuple[float, float, float]) -> str:
