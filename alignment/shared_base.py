@@ -112,12 +112,14 @@ class Base:
             return "is a full model (one that `align reward --lora-rank` trains on --policy would share its base)"
         try:
             with safe_open(path / FOLDER / FILE, framework="pt") as tensors:
-                metadata = tensors.metadata() or {}
+                metadata, names = tensors.metadata() or {}, list(tensors.keys())
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"{name} {path / FOLDER}: its {FILE} is missing or damaged ({error}); train it with `align reward`, or "
                 f"remove {FOLDER}/: the model beside it is whole without"
             ) from error
+        if not any(one.endswith("score.weight") for one in names):
+            raise UserError(f"{name} {path / FOLDER}: its score head is missing; train it with `align reward`")
         dtype = self.policy.get_input_embeddings().weight.dtype
         if metadata.get(_key(str(dtype).removeprefix("torch."))) != digest(self.policy, dtype):
             return "was trained from other weights than --policy holds"

@@ -82,7 +82,7 @@ MODELS = [
     *[Case("pickled adapter on the Hub", f"{c} {flag} team/bad", inputs.downloaded(inputs.a_pickled_adapter), (f"{flag} team/bad: its weights are pickled (.bin)",), conditions.hub_cache) for c, flag, _ in DOORS],
     Case("a good model on the Hub", "sample --policy team/bad", inputs.downloaded(inputs.unspoiled), (), conditions.hub_cache, code=0, added=made("sample")),
     Case("enormous weights", "sample --policy bad", inputs.spoiled("policy", inputs.enormous_weights), "the policy gives no probabilities"),
-    Case("adapter without its head", "ppo --reward none --lora-rank 2 --reward-model bad", inputs.spoiled("reward-model", inputs.an_adapted_scorer_without_head), ("--reward-model bad/adapter", "score.weight", "train it with `align reward`")),
+    Case("adapter without its head", "ppo --reward none --lora-rank 2 --reward-model bad", inputs.spoiled("reward-model", inputs.an_adapted_scorer_without_head), ("--reward-model bad/adapter", "its score head is missing", "train it with `align reward`")),
     Case("torn adapter", "ppo --reward none --lora-rank 2 --reward-model bad", inputs.spoiled("reward-model", inputs.an_adapted_scorer_torn), ("--reward-model bad/adapter", "missing or damaged", "remove adapter/")),
     Case("a policy as the reward model", "ppo --reward none --reward-model policy", {}, ("--reward-model policy", "score head is missing")),
     Case("a reward model as the policy", "sample --policy reward-model", {}, ("--policy reward-model", "is a reward model")),
