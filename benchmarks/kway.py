@@ -12,7 +12,8 @@ TRL gets what helps it: no gradient checkpointing (its default; about twice as s
 more than twice as slow on this CPU), pairs of like length together (off by default), micro-batches of 24 pairs (the fastest
 of 12, 24 and 48), no worker processes, tokens made before its clock starts. Two sets of settings: its own learning rate and
 schedule, and ours; ours is compared with both.
-Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/kway.json`.
+Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/kway.json`, or in
+`kway_batch_N.json` where --batch-size is N and not the default.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ def main() -> int:
     result = {"machine": machine | {"threads": 1, "load_after": 0.0}, **compared(settings, run)}
     result["machine"]["load_after"] = os.getloadavg()[0]
     report(result)
-    target = ROOT / "benchmarks" / "results" / "kway.json"
+    size = options.batch_size
+    name = "kway" if size == RewardSettings.batch_size else f"kway_batch_{size}"
+    target = ROOT / "benchmarks" / "results" / f"{name}.json"
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
     return 0
