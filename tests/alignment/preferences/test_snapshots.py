@@ -7,6 +7,7 @@ Mutations seen to fail:
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import threading
@@ -19,7 +20,7 @@ from alignment.cli import command
 from alignment.command import main
 from alignment.errors import UserError
 from alignment.labeling import Labeling
-from alignment.preferences import verifying
+from alignment.preferences import copying, verifying
 from alignment.preferences.engine import reference
 from alignment.preferences.errors import Refused
 from alignment.preferences.store import Store
@@ -84,13 +85,14 @@ def test_imports_come_back_as_they_were(store):
 
 def test_conflicting_imports_are_refused_whole(store):
     store.import_records(IMPORTED)
-    other = replace(IMPORTED[0], ranks=(2, 1))
+    other, held = replace(IMPORTED[0], ranks=(2, 1)), store.info()
     with pytest.raises(Refused, match="annotator 'zoe' has two labels of one task") as caught:
         store.import_records([replace(IMPORTED[1], id="new"), other])
     assert caught.value.reason == "conflict"
     assert store.records().rankings == IMPORTED
     with pytest.raises(Refused, match="nothing was imported"):
         store.import_records([replace(IMPORTED[1], id="new"), replace(IMPORTED[1], id="new", ranks=(1, 2))])
+    assert store.info() == held  # no task of a refused import stays either
 
 
 def test_a_snapshot_is_named_by_its_records(store):
@@ -168,6 +170,25 @@ def test_a_backup_restores_to_the_same_store(store, url, tmp_path, cluster):
             assert faults(restored) == []
             restored.add_tasks(sets(1, name="new"))  # numbers go on after those that were copied
             assert restored.snapshot().digest == store.snapshots()[-1].digest
+
+
+def test_a_backup_is_restored_only_into_an_empty_store(store, tmp_path):
+    fill(store)
+    copying.back_up(store, tmp_path / "backup.db")
+    before = store.info()
+    with Store(str(tmp_path / "backup.db")) as backup, pytest.raises(UserError, match="holds something already"):
+        copying.restore(backup, store)
+    assert store.info() == before
+    assert faults(store) == []
+
+
+def test_a_backup_is_on_the_disk_when_it_is_said_to_be(store, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    copying.back_up(store, tmp_path / "backup.db")
+    assert synced == [str(tmp_path / "backup.db"), str(tmp_path)]
 
 
 def test_a_backup_under_load_is_whole(store, url, tmp_path):
