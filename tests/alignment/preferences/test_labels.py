@@ -113,6 +113,9 @@ def test_undo_gives_the_task_back_with_its_answer(store):
     assert store.next_task("ann").lease == task.lease
     store.submit("ann", task.lease, tiers(task, "c", "ab"), key())
     assert [ranking.ranks for ranking in store.records().rankings] == [(1, 2, 2), (2, 2, 1)]
+    assert store.undo("ann", "undo-2").lease == task.lease
+    assert store.undo("ann", "undo-3").lease != task.lease  # one further back
+    assert store.records().rankings == []
     with pytest.raises(Refused, match="no answer to undo"):
         store.undo("ben", key())
 
