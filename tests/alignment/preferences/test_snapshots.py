@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import pytest
 from answering import key, prompts, sets, slot, tiers
+from sqlalchemy import insert
 
 from alignment.cli import command
 from alignment.command import main
@@ -23,6 +24,7 @@ from alignment.labeling import Labeling
 from alignment.preferences import copying, verifying
 from alignment.preferences.engine import reference
 from alignment.preferences.errors import Refused
+from alignment.preferences.schema import SNAPSHOTS
 from alignment.preferences.store import Store
 from alignment.records import (
     Demonstration,
@@ -110,6 +112,11 @@ def test_a_snapshot_is_named_by_its_records(store):
         store.records("0" * 8)
     with pytest.raises(Refused, match="is no name of one"):
         store.records("zzzzzzzz")
+    with store.engine.begin() as connection:
+        twins = [{"digest": "abcdef00" + digit * 56, "counts": "{}", "created": 0} for digit in "01"]
+        connection.execute(insert(SNAPSHOTS), twins)
+    with pytest.raises(Refused, match="is short for several; give more digits"):
+        store.records("abcdef00")
 
 
 def test_the_name_depends_on_content_alone(store, tmp_path):
