@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
 
-from labels import sets  # noqa: E402
+from answering import sets  # noqa: E402
 from postgres import REASON, Cluster, binaries  # noqa: E402
 
 from alignment.preferences.adding import Queue  # noqa: E402

@@ -1,11 +1,12 @@
-"""Transactions: what is returned has been committed. On SQLite, calls that wait together share one commit."""
+"""Transactions: what is returned has been committed. On SQLite, calls that wait together share one commit; on PostgreSQL a
+few are carried out at once, in the order in which they came."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -20,6 +21,9 @@ TRIES = 5
 
 AT_ONCE = 64
 """Calls that one commit carries at most."""
+
+WRITERS = 8
+"""Transactions that change PostgreSQL at once, of one process: fewer than `engine.py` opens connections, so reads find one."""
 
 
 class _Job:
@@ -37,7 +41,8 @@ class Transactions:
 
     A commit on SQLite waits for the disk several times, whatever it holds. So one thread writes: it takes all calls that
     queued up while it committed, each in a savepoint of its own, so that a refused one takes no other with it, and commits
-    them together. PostgreSQL groups commits by itself."""
+    them together. PostgreSQL groups commits by itself, so a few threads write. They take calls in the order in which those
+    came: where all wait for a free connection, whoever just gave one back gets it again, and the others wait for seconds."""
 
     def __init__(self, engine: Engine, shown: str) -> None:
         self.engine = engine
@@ -45,6 +50,7 @@ class Transactions:
         self._waiting: SimpleQueue[_Job | None] = SimpleQueue()
         self._writer: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._writers = ThreadPoolExecutor(WRITERS, "store-writer")  # starts no thread before the first call
 
     def close(self) -> None:
         """What was asked for before is carried out first."""
@@ -52,6 +58,7 @@ class Transactions:
             self._waiting.put(None)
             self._writer.join()
             self._writer = None
+        self._writers.shutdown()
         self.engine.dispose()
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -67,7 +74,9 @@ class Transactions:
     def write(self, work: Callable[[Connection], T]) -> T:
         """All of `work` or nothing of it; returns after the commit. Unavailable: not acknowledged, may be repeated."""
         try:
-            return self._together(work) if self.engine.dialect.name == "sqlite" else self._alone(work)
+            if self.engine.dialect.name == "sqlite":
+                return self._together(work)
+            return self._writers.submit(self._alone, work).result()
         except exc.SQLAlchemyError as error:
             raise unavailable(error, self.shown) from error
 

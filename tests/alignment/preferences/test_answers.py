@@ -8,8 +8,10 @@ import pytest
 from answering import key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from alignment.labeling import Labeling, parse_labeling, plain_labeling
+from alignment.preferences import annotators, leases
 from alignment.preferences.adding import Queue
 from alignment.preferences.answers import SLOTS, answered, distinct, kept
 from alignment.preferences.leases import Terms
@@ -73,16 +75,24 @@ def test_the_stored_permutation_undoes_the_shuffle(store, data):
     assert [ids[position] for position in made.labeling.shown] == texts
 
 
-def test_every_order_is_drawn_alike_often():
-    """χ² over the 6 orders of 3 cards; 20.5 is passed by chance once in a thousand (5 degrees of freedom)."""
-    terms = Terms(lease_ms=1, gold_share=0.0, draw=random.Random(1))
-    counts: dict[tuple[int, ...], int] = {}
-    for _ in range(6000):
-        shown = [0, 1, 2]
-        terms.draw.shuffle(shown)
-        counts[tuple(shown)] = counts.get(tuple(shown), 0) + 1
+def test_every_order_is_drawn_alike_often(tmp_path):
+    """χ² over the 6 orders of 3 cards, one for each of 600 annotators; 20.5 is passed by chance once in a thousand (5 degrees
+    of freedom)."""
+    people, terms = 600, Terms(lease_ms=1, gold_share=0.0, draw=random.Random(1))
+    counts: dict[tuple[str, ...], int] = {}
+
+    def ask(connection: Connection) -> None:
+        for number in range(people):
+            annotators.add(connection, 0, f"a{number}", "annotator", "")
+            task = leases.next_task(connection, 0, f"a{number}", terms, practice=False)
+            order = tuple(card.text for card in task.cards)
+            counts[order] = counts.get(order, 0) + 1
+
+    with Store(str(tmp_path / "labels.db")) as store:
+        store.add_tasks([ResponseSet("x", "p", tuple(Response(one) for one in "abc"))], Queue(overlap=people))
+        store.write(ask)
     assert len(counts) == 6
-    assert sum((count - 1000) ** 2 / 1000 for count in counts.values()) < 20.5
+    assert sum((count - people / 6) ** 2 / (people / 6) for count in counts.values()) < 20.5
 
 
 def test_each_annotator_sees_an_order_of_their_own(tmp_path):

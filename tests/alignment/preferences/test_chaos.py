@@ -128,23 +128,26 @@ def killer(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_kill_at_every_fsync_of_a_submit(tmp_path, killer, after):
-    """One label is written by a process that dies at its first, second, ... fsync, until one comes through. The store is
-    whole after each, and the label, sent again, is there once."""
-    url = str(tmp_path / "labels.db")
-    prepared(url, tasks=1)
+    """One label is written by a process that dies at its first, second, ... fsync, each time in a store of its own, until one
+    comes through. The store is whole after each death, and the label, sent again, is there once."""
+    prepared(str(tmp_path / "labels.db"), tasks=1)
     deaths = 0
     for number in range(1, 40):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        url = str(shutil.copy(tmp_path / "labels.db", folder))
         extra = {"LD_PRELOAD": str(killer), "KILL_AT": str(number), **({"KILL_AFTER": "1"} if after else {})}
-        code = start(url, "a0", tmp_path, **extra).wait(60)
+        code = start(url, "a0", folder, **extra).wait(60)
         if code == 0:
             break
         assert code == -signal.SIGKILL
         deaths += 1
-        check(url, tmp_path, complete=False) if acknowledged(tmp_path) else whole(url)
+        whole(url)
+        assert start(url, "a0", folder).wait(60) == 0
+        check(url, folder, complete=False)
+        assert len(acknowledged(folder)) == 1
     assert deaths >= 3
     assert code == 0
-    check(url, tmp_path, complete=False)
-    assert len(acknowledged(tmp_path)) == 1
 
 
 def whole(url: str) -> None:

@@ -45,7 +45,10 @@ def test_the_migrations_make_the_tables_that_the_code_reads(store):
         assert {*keys} == {column.name for column in table.primary_key}, table.name
 
 
-@pytest.mark.parametrize("table", migrations.KEPT)
+@pytest.mark.parametrize(
+    "table",
+    ["prompts", "responses", "task_responses", "authors", "gold", "events", "snapshots", "snapshot_events"],
+)
 def test_the_database_itself_refuses_to_change_what_was_said(store, table):
     store.add_tasks(sets(1))
     store.add_gold([Ranking("g", "gold", sets(1)[0].responses, (1, 2, 3))])
@@ -132,6 +135,27 @@ def test_writers_wait_for_each_other(store, url):
     assert time.monotonic() - begun > 0.3
     timer.join()
     holder.close()
+
+
+def test_two_that_share_a_file_refuse_nobody(tmp_path):
+    """Each reads before it writes: neither may be sent away because the other wrote in between."""
+    url, failed = str(tmp_path / "labels.db"), []
+    with Store(url) as one, Store(url) as other:
+
+        def add(store: Store, name: str) -> None:
+            try:
+                for number in range(40):
+                    store.add_annotator(f"{name}{number}")
+            except UserError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=add, args=given) for given in ((one, "a"), (other, "b"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
+        assert len(one.annotators()) == 80
 
 
 def test_a_full_disk_loses_nothing_and_the_retry_succeeds(tmp_path):

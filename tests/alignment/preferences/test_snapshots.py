@@ -7,6 +7,7 @@ Mutations seen to fail:
 from __future__ import annotations
 
 import json
+import os
 import random
 import sqlite3
 import threading
@@ -14,14 +15,16 @@ from dataclasses import replace
 
 import pytest
 from answering import key, prompts, sets, slot, tiers
+from sqlalchemy import insert
 
 from alignment.cli import command
 from alignment.command import main
 from alignment.errors import UserError
 from alignment.labeling import Labeling
-from alignment.preferences import verifying
+from alignment.preferences import copying, verifying
 from alignment.preferences.engine import reference
 from alignment.preferences.errors import Refused
+from alignment.preferences.schema import SNAPSHOTS
 from alignment.preferences.store import Store
 from alignment.records import (
     Demonstration,
@@ -84,13 +87,14 @@ def test_imports_come_back_as_they_were(store):
 
 def test_conflicting_imports_are_refused_whole(store):
     store.import_records(IMPORTED)
-    other = replace(IMPORTED[0], ranks=(2, 1))
+    other, held = replace(IMPORTED[0], ranks=(2, 1)), store.info()
     with pytest.raises(Refused, match="annotator 'zoe' has two labels of one task") as caught:
         store.import_records([replace(IMPORTED[1], id="new"), other])
     assert caught.value.reason == "conflict"
     assert store.records().rankings == IMPORTED
     with pytest.raises(Refused, match="nothing was imported"):
         store.import_records([replace(IMPORTED[1], id="new"), replace(IMPORTED[1], id="new", ranks=(1, 2))])
+    assert store.info() == held  # no task of a refused import stays either
 
 
 def test_a_snapshot_is_named_by_its_records(store):
@@ -108,6 +112,11 @@ def test_a_snapshot_is_named_by_its_records(store):
         store.records("0" * 8)
     with pytest.raises(Refused, match="is no name of one"):
         store.records("zzzzzzzz")
+    with store.engine.begin() as connection:
+        twins = [{"digest": "abcdef00" + digit * 56, "counts": "{}", "created": 0} for digit in "01"]
+        connection.execute(insert(SNAPSHOTS), twins)
+    with pytest.raises(Refused, match="is short for several; give more digits"):
+        store.records("abcdef00")
 
 
 def test_the_name_depends_on_content_alone(store, tmp_path):
@@ -170,6 +179,25 @@ def test_a_backup_restores_to_the_same_store(store, url, tmp_path, cluster):
             assert restored.snapshot().digest == store.snapshots()[-1].digest
 
 
+def test_a_backup_is_restored_only_into_an_empty_store(store, tmp_path):
+    fill(store)
+    copying.back_up(store, tmp_path / "backup.db")
+    before = store.info()
+    with Store(str(tmp_path / "backup.db")) as backup, pytest.raises(UserError, match="holds something already"):
+        copying.restore(backup, store)
+    assert store.info() == before
+    assert faults(store) == []
+
+
+def test_a_backup_is_on_the_disk_when_it_is_said_to_be(store, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    copying.back_up(store, tmp_path / "backup.db")
+    assert synced == [str(tmp_path / "backup.db"), str(tmp_path)]
+
+
 def test_a_backup_under_load_is_whole(store, url, tmp_path):
     """While four threads label, each backup verifies and holds all that was acknowledged before it began."""
     store.add_tasks(sets(400))
@@ -196,7 +224,7 @@ def test_a_backup_under_load_is_whole(store, url, tmp_path):
 
 
 def test_verify_finds_a_flipped_byte_wherever_it_is(tmp_path, capsys):
-    """Each text and number that says something is changed in turn, past all triggers."""
+    """Each text and number that says something is changed in turn, past all triggers; the fault is named for what it is."""
     path = tmp_path / "labels.db"
     with Store(str(path), gold_share=0.0) as store:
         store.add_annotator("ann")
@@ -205,35 +233,57 @@ def test_verify_finds_a_flipped_byte_wherever_it_is(tmp_path, capsys):
         assert faults(store) == []
     good = path.read_bytes()
     changes = {
-        "prompts": "UPDATE prompts SET prompt = replace(prompt, 'r prompt 0', 'r qrompt 0')",
-        "responses": "UPDATE responses SET text = replace(text, 'a of 0', 'a of 1') WHERE text = '\"a of 0\"'",
-        "models": "UPDATE task_responses SET model = 'model-z' WHERE model = 'model-a'",
-        "finished": "UPDATE task_responses SET finished = NOT finished WHERE model = 'model-a'",
-        "record ids": "UPDATE tasks SET record_id = 'x' WHERE record_id = 'r0'",
-        "groups": "UPDATE tasks SET group_name = 'h' WHERE group_name = 'g'",
-        "places": "UPDATE tasks SET taken = 0 WHERE record_id = 'r0'",
-        "ranks": "UPDATE events SET body = replace(body, '[2,1,2]', '[1,2,2]')",
-        "annotators of events": "UPDATE events SET annotator = 'ben' WHERE annotator = 'ann'",
-        "times": "UPDATE events SET created = created + 1 WHERE kind = 'skip'",
-        "kinds": "UPDATE events SET kind = 'skip' WHERE kind = 'undo'",
-        "corrections": "UPDATE events SET supersedes = NULL WHERE kind = 'label' AND supersedes IS NOT NULL",
-        "lost events": "DELETE FROM events WHERE number = (SELECT max(number) FROM events WHERE kind = 'label')",
-        "known answers": "UPDATE gold SET ranks = '[3,2,1]'",
-        "roles": "UPDATE annotators SET role = 'admin' WHERE name = 'ann'",
-        "quarantine": "UPDATE annotators SET quarantined = 1 WHERE name = 'ann'",
-        "orders": "UPDATE assignments SET shown = '[0,0,1]' WHERE state = 'done'",
-        "states": "UPDATE assignments SET state = 'skipped' WHERE state = 'done'",
-        "snapshots": "DELETE FROM snapshot_events WHERE event = (SELECT max(event) FROM snapshot_events)",
+        "its text is not what its name says": [
+            "UPDATE prompts SET prompt = replace(prompt, 'r prompt 0', 'r qrompt 0')",
+            "UPDATE responses SET text = replace(text, 'a of 0', 'a of 1') WHERE text = '\"a of 0\"'",
+        ],
+        "it is not what its name says": [
+            "UPDATE task_responses SET model = 'model-z' WHERE model = 'model-a'",
+            "UPDATE task_responses SET finished = NOT finished WHERE model = 'model-a'",
+            "UPDATE tasks SET record_id = 'x' WHERE record_id = 'r0'",
+            "UPDATE tasks SET group_name = 'h' WHERE group_name = 'g'",
+        ],
+        "counts 0 of 1 places, 1 are held": [
+            "UPDATE tasks SET taken = 0 WHERE record_id = 'r0'",
+        ],
+        "it is not what was saved": [
+            "UPDATE events SET body = replace(body, '[2,1,2]', '[1,2,2]')",
+            "UPDATE events SET annotator = 'ben' WHERE annotator = 'ann'",
+            "UPDATE events SET created = created + 1 WHERE kind = 'skip'",
+            "UPDATE events SET kind = 'skip' WHERE kind = 'undo'",
+            "UPDATE events SET supersedes = NULL WHERE kind = 'label' AND supersedes IS NOT NULL",
+        ],
+        "done, with 0 standing labels": [
+            "DELETE FROM events WHERE number = (SELECT max(number) FROM events WHERE kind = 'label')",
+        ],
+        "its answer is not what the log says": [
+            "UPDATE gold SET ranks = '[3,2,1]'",
+        ],
+        "role or quarantine is not": [
+            "UPDATE annotators SET role = 'admin' WHERE name = 'ann'",
+            "UPDATE annotators SET quarantined = 1 WHERE name = 'ann'",
+        ],
+        "does not hold each card once": [
+            "UPDATE assignments SET shown = '[0,0,1]' WHERE state = 'done'",
+        ],
+        "skipped, with 1 standing labels": [
+            "UPDATE assignments SET state = 'skipped' WHERE state = 'done'",
+        ],
+        "no longer holds what its name says": [
+            "DELETE FROM snapshot_events WHERE event = (SELECT max(event) FROM snapshot_events)",
+        ],
     }
-    for what, change in changes.items():
+    for said, change in ((said, change) for said, several in changes.items() for change in several):
         path.write_bytes(good)
         connection = sqlite3.connect(path)
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
-        assert connection.execute(change).rowcount > 0, what
+        assert connection.execute(change).rowcount > 0, change
         connection.commit()
         connection.close()
-        assert main(command("store verify"), [str(path)]) == 1, what
+        with Store(str(path)) as store:
+            assert any(said in fault for fault in faults(store)), change
+        assert main(command("store verify"), [str(path)]) == 1, change
         assert "restore a backup" in capsys.readouterr().out
 
 
