@@ -22,6 +22,8 @@ COMMANDS = {
     "store restore": "alignment.preferences.command:RESTORE",
     "store verify": "alignment.preferences.command:VERIFY",
     "store migrate": "alignment.preferences.command:MIGRATE",
+    "label": "labeling_ui.config:COMMAND",
+    "label user": "labeling_ui.config:USER",
     "sft": "sft.config:COMMAND",
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",

@@ -20,7 +20,7 @@ from alignment.exit_codes import MEANINGS
 from alignment.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("alignment", "sft", "reward_model", "ppo", "kernels/alignment_kernels")
+ROOMS = ("alignment", "sft", "reward_model", "ppo", "labeling_ui", "kernels/alignment_kernels")
 NOTE = "<!-- made by docs/generate.py; change the code it names, then run `make docs` -->\n\n"
 GOOD = {"up": "higher is better", "down": "lower is better", "watch": "to watch"}
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.xdist_group("wheel")  # one worker: it is built once
-PACKAGES = {"alignment", "alignment_kernels", "sft", "reward_model", "ppo"}
+PACKAGES = {"alignment", "alignment_kernels", "sft", "reward_model", "ppo", "labeling_ui"}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,8 @@ def test_it_holds_what_the_commands_read(names):
     ):
         assert f"alignment/{name}" in names
     assert "alignment/py.typed" in names
+    for name in ("guidelines.md", "practice.jsonl", "static/labeling.html", "static/labeling.css", "static/main.js"):
+        assert f"labeling_ui/{name}" in names
 
 
 def test_it_installs_the_command(names):

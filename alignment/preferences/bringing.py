@@ -58,7 +58,8 @@ def add_gold(
     for row, ranking in zip(rows, found):
         if kept[row["task"]] != row["ranks"]:
             raise Refused("conflict", f"record {ranking.id!r} is a {purpose} item already, with another known answer")
-    append(connection, now, by, "gold", {"practice": practice, **vars(added), "items": known})
+    if added.new:
+        append(connection, now, by, "gold", {"practice": practice, **vars(added), "items": known})
     return added
 
 

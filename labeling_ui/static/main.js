@@ -1,0 +1,15 @@
+// Begins the page once Gradio has put it up.
+import { call } from "./calls.js";
+import { Page } from "./page.js";
+
+export async function start(element) {
+  const root = element.querySelector("#align");
+  if (!root || root.dataset.started) return;
+  root.dataset.started = "true";
+  for (let wait = 500; ; wait = Math.min(wait * 2, 5000)) {
+    const me = await call("GET", "/v1/me").catch(() => null);
+    if (me?.status === 401) return location.assign("/login");
+    if (me?.ok) return new Page(root, me.data).begin();
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}

@@ -1,0 +1,61 @@
+"""Fixtures of the labeling app's tests: a store with tasks, and the app for one annotator or for a team, without pages."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from labeling_app import ORIGIN, PASSWORD, PEOPLE, Clock, client, fill, logged_in
+from starlette.testclient import TestClient
+
+from alignment.preferences.store import Store
+from labeling_ui import accounts
+from labeling_ui.app import Setup, make_app
+from labeling_ui.guard import Site
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cheap_passwords():
+    """A hundredth of the work: the real cost is tested once, in test_accounts.py."""
+    patch = pytest.MonkeyPatch()
+    patch.setitem(accounts.COST, "n", 2**4)
+    patch.setattr(accounts, "NOBODY", accounts.hashed("nobody's"))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    with Store(str(tmp_path / "labels.db"), draw=random.Random(5), gold_share=0.0) as made:
+        fill(made)
+        yield made
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    path = tmp_path / "people.json"
+    for name, role in PEOPLE.items():
+        accounts.add_account(path, name, role, PASSWORD)
+    return path
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def local(store: Store) -> TestClient:
+    """One annotator, without a login."""
+    return client(make_app(store, Setup(Site(frozenset({ORIGIN})), "# Rules", practice=False), pages=False))
+
+
+@pytest.fixture
+def team(store: Store, people: Path, clock: Clock):
+    """The app of a team: `team()` is a browser that nobody has logged in from."""
+    setup = Setup(
+        Site(frozenset({ORIGIN})), "# Rules", practice=False, auth=str(people), session_seconds=3600, clock=clock
+    )
+    app = make_app(store, setup, pages=False)
+    return lambda name=None: logged_in(client(app), name)

@@ -1,0 +1,513 @@
+"""The page in Chromium: ranking with mouse, keyboard and fingers, writing, editing, undo; nothing lost; nobody unblinded.
+
+Mutations seen to fail: MUTATIONS_PAGE
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from hostile_texts import HOSTILE
+from labeling_app import MODELS, PASSWORD, Clock, ranked
+from labeling_server import CHROMIUM, Thread, opened, order
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from alignment.preferences.adding import Queue
+from alignment.records import PromptRecord, Response, ResponseSet
+from labeling_ui.accounts import add_account
+from labeling_ui.showing import shown_text
+
+pytestmark = pytest.mark.xdist_group("labeling")
+DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+COUNT = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One server of a team for all tests; each has a person of its own, whose tasks come first in the queue."""
+    folder, clock = tmp_path_factory.mktemp("served"), Clock()
+    add_account(folder / "people.json", "eve", "admin", PASSWORD)
+    with opened(folder) as store:
+        server = Thread(store, auth=str(folder / "people.json"), practice=False, clock=clock, session_seconds=3600)
+        server.people, server.clock = folder / "people.json", clock
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def desk(served, chromium: Browser):
+    """desk(tasks, kind, **context) → the page of a new annotator, who gets these tasks first."""
+    contexts = []
+
+    def sit(tasks, kind: str = "rank", **context) -> Page:
+        number = next(COUNT)
+        served.store.add_tasks(tasks, Queue(priority=number), kind=kind, source="secret-source")
+        contexts.append(chromium.new_context(**{"viewport": DESKTOP, **context}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        page.name, page.errors = f"person {number}", []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        add_account(served.people, page.name, "annotator", PASSWORD)
+        log_in(page, served.url)
+        page.goto(served.url)
+        ready(page)
+        return page
+
+    yield sit
+    for context in contexts:
+        assert [page.errors for page in context.pages if page.errors] == []
+        context.close()
+
+
+def ready(page: Page) -> None:
+    page.locator("#align .prompt .message").first.wait_for()
+
+
+def log_in(page: Page, url: str) -> None:
+    sent = {"name": page.name, "password": PASSWORD}
+    assert page.request.post(f"{url}/v1/login", data=sent, headers={"origin": url}).ok
+
+
+def some(count: int = 1) -> list[ResponseSet]:
+    """Tasks that no other test has; the first letter of a response says which it is."""
+    first = 1000 * next(COUNT)
+    return [ranked(first + number) for number in range(count)]
+
+
+def saved(page: Page, said: str = "Saved") -> None:
+    expect(page.locator("#align .state-text")).to_contain_text(said, timeout=30_000)
+
+
+def last(served, page: Page) -> dict:
+    """The newest standing answer, in slots."""
+    return next(past.task.answer for past in served.store.history(page.name) if past.standing)
+
+
+def count(served, page: Page) -> int:
+    return len(served.store.history(page.name))
+
+
+def drag(page: Page, slot: str, target: str) -> None:
+    page.locator(f".order .chip[data-drag={slot}]").hover()
+    page.mouse.down()
+    box = page.locator(target).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+
+
+def test_keyboard_alone_takes_one_stroke_a_response_and_one_more(desk, served):
+    page = desk(some(3))
+    for key in "bac":
+        page.keyboard.press(key)
+    assert order(page) == "B>A>C"
+    page.keyboard.press("Enter")
+    saved(page)
+    assert last(served, page)["tiers"] == [["B"], ["A"], ["C"]]
+    assert last(served, page)["seconds"] > 0
+    expect(page.locator(".order .tier")).to_have_count(0)
+    for key in ("c", "=", "a", "Backspace", "a", "Delete", "c", "=", "a", "b", "2", "n", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".order .tier")).to_have_count(0)
+    answer = last(served, page)
+    assert (answer["tiers"], answer["strength"], answer["none_acceptable"]) == ([["A", "C"], ["B"]], 2, True)
+
+
+def test_a_part_is_sent_only_when_it_is_said_twice(desk, served):
+    page = desk(some(2))
+    page.keyboard.press("Enter")
+    saved(page, "Nothing is ranked yet")
+    for key in ("b", "a", "Enter"):
+        page.keyboard.press(key)
+    saved(page, "C is not ranked yet. Submit again")
+    assert count(served, page) == 0
+    page.keyboard.press("Enter")
+    expect(page.locator(".order .tier")).to_have_count(0)
+    assert (last(served, page)["tiers"], last(served, page)["unranked"]) == ([["B"], ["A"]], ["C"])
+
+
+def test_mouse_clicks_and_drags(desk, served):
+    page = desk(some(2))
+    page.locator(".order .tray .chip").first.click()
+    assert order(page) == "A"
+    drag(page, "B", ".order [data-gap='0']")
+    assert order(page) == "B>A"
+    drag(page, "C", ".order [data-tier='1']")
+    assert order(page) == "B>A=C"
+    drag(page, "A", ".order [data-gap='2']")
+    assert order(page) == "B>C>A"
+    drag(page, "B", ".order .tray")
+    assert order(page) == "C>A"
+    page.locator(".card[data-slot=B] .letter").hover()
+    page.mouse.down()
+    box = page.locator(".order [data-gap='1']").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 10, steps=4)
+    page.mouse.up()
+    assert order(page) == "C>B>A"
+    page.get_by_role("button", name="Submit", exact=True).click()
+    saved(page)
+    assert last(served, page)["tiers"] == [["C"], ["B"], ["A"]]
+
+
+def test_fingers_at_390_pixels(desk, served):
+    page = desk(some(2), viewport=PHONE, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for label in ("Move C up", "Move A up", "Move B up", "Move B up", "Tie A with the one above"):
+        page.get_by_role("button", name=label).tap()
+    assert order(page) == "C>A=B"
+    page.get_by_role("button", name="Move A up").tap()
+    page.get_by_role("button", name="Move C down").tap()
+    assert order(page) == "A>C>B"
+    page.locator("#align-none").tap()
+    page.get_by_role("button", name="Submit", exact=True).tap()
+    saved(page)
+    assert (last(served, page)["tiers"], last(served, page)["none_acceptable"]) == ([["A"], ["C"], ["B"]], True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_flags_ideal_answer_comment_and_skip(desk, served):
+    page = desk(some(3))
+    page.keyboard.press("Shift+B")
+    page.get_by_role("group", name="Flags of response B").get_by_role("button", name="false").click()
+    page.locator(".card[data-slot=A] summary").click()
+    page.get_by_role("group", name="Flags of response A").get_by_role("button", name="off topic").click()
+    page.locator("[data-field=ideal] summary").click()
+    page.locator("#align-ideal").fill("abc = the ideal answer")
+    page.locator("[data-field=comment] summary").click()
+    page.locator("#align-comment").fill("hard to say")
+    assert order(page) == "", "letters typed into a field rank nothing"
+    page.locator(".card[data-slot=A] .card-body").click()
+    for key in ("a", "b", "c"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Submit", exact=True).click()
+    saved(page)
+    answer = last(served, page)
+    assert answer["flags"] == {"A": ["off-topic"], "B": ["false"]}
+    assert (answer["ideal"], answer["comment"]) == ("abc = the ideal answer", "hard to say")
+    before = page.locator(".prompt").inner_text()
+    page.keyboard.press("s")
+    page.locator("#align-reason-text").fill("not my field")
+    page.get_by_role("button", name="Skip this task").click()
+    saved(page, "Skipped")
+    expect(page.locator(".prompt")).not_to_have_text(before)
+    assert any(entry.body == {"reason": "not my field"} for entry in served.store.audit(limit=10_000))
+
+
+def test_undo_and_correcting_an_older_answer(desk, served):
+    page = desk(some(3))
+    for key in ("a", "b", "c", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    expect(page.locator(".order .tier")).to_have_count(0)
+    page.keyboard.press("u")
+    expect(page.locator(".order .tier")).to_have_count(3)
+    assert order(page) == "A>B>C"
+    for key in ("Delete", "c", "b", "a", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    expect(page.locator(".order .tier")).to_have_count(0)
+    assert [past.standing for past in served.store.history(page.name)] == [True, False]
+    page.get_by_role("button", name="History").click()
+    page.locator(".history button").first.click()
+    expect(page.locator(".banner")).to_contain_text("You correct an earlier answer")
+    for key in ("Delete", "b", "=", "a", "=", "c", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".banner")).to_be_hidden()
+    assert last(served, page)["tiers"] == [["A", "B", "C"]]
+    assert [past.standing for past in served.store.history(page.name)] == [True, False, False]
+
+
+def test_writing_and_editing(desk, served):
+    page = desk([PromptRecord(f"w{next(COUNT)}", f"Write number {next(COUNT)}.")], "write")
+    page.locator("#align-text").fill("A response by hand: abc.")
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert last(served, page)["text"] == "A response by hand: abc."
+    page = desk(some(), "edit")
+    page.keyboard.press("b")
+    before = page.locator("#align-text").input_value()
+    assert before == page.locator(".card[data-slot=B] .text").inner_text()
+    page.keyboard.press("Control+Enter")
+    saved(page, "Nothing is changed yet")
+    page.locator("#align-text").fill(before + " Better.")
+    page.keyboard.press("Control+Enter")
+    saved(page)
+    assert (last(served, page)["slot"], last(served, page)["text"]) == ("B", before + " Better.")
+
+
+def test_a_reload_in_the_middle_keeps_the_draft(desk, served):
+    page = desk(some())
+    for key in ("c", "a", "1"):
+        page.keyboard.press(key)
+    page.reload()
+    expect(page.locator(".order .tier")).to_have_count(2)
+    assert order(page) == "C>A"
+    assert page.locator("#align-strength-1").is_checked()
+    page.wait_for_timeout(900)  # the server has it, too
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    expect(page.locator(".order .tier")).to_have_count(2)
+    assert order(page) == "C>A"
+
+
+def test_a_network_that_breaks_during_submit_loses_and_doubles_nothing(desk, served):
+    page = desk(some(2))
+    lost = []
+
+    def swallow(route):
+        if len(lost) < 2:
+            lost.append(route.request.post_data_json["key"])
+            if len(lost) == 2:
+                route.fetch()  # arrives, and its answer is lost
+            route.abort()
+        else:
+            lost.append(route.request.post_data_json["key"])
+            route.continue_()
+
+    page.route("**/v1/submit", swallow)
+    page.evaluate(
+        """() => { window.states = []; const state = document.querySelector('#align .state');
+        new MutationObserver(() => window.states.push(state.dataset.state)).observe(state, {attributes: true}); }"""
+    )
+    for key in ("a", "c", "b", "Enter"):
+        page.keyboard.press(key)
+    saved(page, "Saved")
+    states = [state for state, _ in itertools.groupby(page.evaluate("window.states")) if state != "idle"]
+    assert states == ["saving", "waiting", "saving", "waiting", "saving", "saved"]
+    assert len(lost) == 3
+    assert len(set(lost)) == 1
+    assert [past.task.answer["tiers"] for past in served.store.history(page.name)] == [[["A"], ["C"], ["B"]]]
+
+
+def test_a_page_closed_before_the_receipt_saves_when_it_is_opened_again(desk, served):
+    page = desk(some(2))
+    page.route("**/v1/submit", lambda route: route.abort())
+    for key in ("b", "c", "a", "Enter"):
+        page.keyboard.press(key)
+    saved(page, "Not saved yet")
+    page.unroute("**/v1/submit")
+    page.route("**/v1/draft", lambda route: route.abort())
+    page.reload()
+    saved(page, "An answer from before is saved")
+    assert [past.task.answer["tiers"] for past in served.store.history(page.name)] == [[["B"], ["C"], ["A"]]]
+
+
+def test_an_expired_login_is_said_and_the_work_is_saved_after_it(desk, served):
+    page = desk(some(2))
+    for key in ("c", "b", "a"):
+        page.keyboard.press(key)
+    served.clock.now += 3601
+    page.keyboard.press("Enter")
+    saved(page, "You are logged out. Your answer is kept here")
+    assert count(served, page) == 0
+    page.locator("#align-login-password").fill("wrong password")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog .problem")).to_contain_text("name or password is wrong")
+    page.locator("#align-login-password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    saved(page, "Saved")
+    assert [past.task.answer["tiers"] for past in served.store.history(page.name)] == [[["C"], ["B"], ["A"]]]
+
+
+def test_an_answer_that_another_tab_gave_is_said_and_makes_room(desk, served):
+    page = desk(some(2))
+    task = served.store.next_task(page.name)
+    served.store.submit(page.name, task.lease, {"tiers": [["A"], ["B"], ["C"]]}, "key-of-another-tab")
+    for key in ("c", "b", "a", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator(".notice")).to_contain_text("Not saved: this task is answered already")
+    expect(page.locator(".order .tier")).to_have_count(0)
+    assert last(served, page)["tiers"] == [["A"], ["B"], ["C"]]
+
+
+def test_nothing_that_a_browser_gets_says_who_wrote_what(desk, served):
+    answers, frames = [], []
+    page = desk(some(3))
+    page.on("websocket", lambda socket: frames.append(socket.url))
+    page.on("response", lambda response: answers.append(response))
+    page.reload()
+    ready(page)
+    for key in ("a", "b", "c", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    page.get_by_role("button", name="History").click()
+    page.locator(".history").wait_for()
+    bodies = [one.text() for one in answers if one.request.resource_type != "font"]
+    bodies += [page.content(), page.request.get(f"{served.url}/config").text()]
+    assert len(bodies) > 20
+    everything = "\n".join(bodies)
+    assert "first text" in everything
+    assert [word for word in (*MODELS, "secret-record", "secret-source") if word in everything] == []
+    assert frames == [], "no page of ours opens a websocket"
+
+
+def test_what_a_screen_reader_hears(desk):
+    page = desk(some(2))
+    said = page.locator("#align [role=status]")
+    expect(said).to_have_text("New task: rank 3 responses.")
+    page.keyboard.press("b")
+    expect(said).to_have_text("B: 1st. Order: B.")
+    page.keyboard.press("=")
+    expect(said).to_have_text("The next letter ties.")
+    page.keyboard.press("a")
+    expect(said).to_have_text("A: 1st, tied with B. Order: A = B.")
+    page.keyboard.press("a")
+    expect(said).to_have_text("A is 1st, tied with B already.")
+    heard = page.locator("#align").aria_snapshot()
+    for part in (
+        'article "Response A"',
+        'button "Move A up"',
+        'region "Prompt"',
+        'progressbar "Labels of all tasks"',
+        'checkbox "None is acceptable"',
+        "status: A is 1st",
+    ):
+        assert part in heard, heard
+
+
+@pytest.mark.parametrize("view", ["desktop", "phone", "dark"])
+def test_axe_finds_nothing(desk, view):
+    context = {"desktop": {}, "phone": {"viewport": PHONE, "has_touch": True}, "dark": {"color_scheme": "dark"}}[view]
+    page = desk(some(2), **context)
+    found = {"task": violations(page)}
+    page.keyboard.press("b")
+    page.keyboard.press("Shift+A")
+    page.keyboard.press("Enter")
+    found["flags"] = violations(page)
+    page.locator("#align .card").first.click(position={"x": 200, "y": 10})
+    for key in ("?", "v", "s", "y"):
+        page.keyboard.press(key)
+        page.locator("dialog").wait_for()
+        found[f"window {key}"] = violations(page)
+        page.keyboard.press("Escape")
+        page.locator("dialog").wait_for(state="detached")
+    if view == "phone":
+        page.get_by_role("button", name="Guidelines").tap()
+        page.locator(".guidelines-text p").first.wait_for()
+        found["guidelines"] = violations(page)
+    page.request.post(page.url + "v1/logout", data={}, headers={"origin": page.url.rstrip("/")})
+    page.goto(page.url + "login")
+    found["login"] = violations(page)
+    assert {place: what for place, what in found.items() if what} == {}
+
+
+def violations(page: Page) -> list[str]:
+    page.wait_for_timeout(350)  # what fades in has its colours by then
+    made = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:120]} {node['failureSummary'][:200]}" for one in made for node in one["nodes"]
+    ]
+
+
+WORST = ("${window.ran=1}", "{{window.ran=1}}", "<img src=x onerror=window.ran=1>", "![a](http://evil.example/a.png)", "safe\u202eexe.txt", "A" * 200_000)  # fmt: skip
+
+
+def test_hostile_texts_as_prompt_and_responses(desk, served):
+    """None runs, none asks for anything, each stands on the page to the letter: as Markdown, as written, compared, in the history."""
+    tag = next(COUNT)
+    page = desk([ResponseSet(f"h{tag}", f"{tag}" + "".join(WORST[:5]), tuple(map(Response, WORST))), *some()])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    shown = "all => all.map(one => one.textContent.trimEnd())"  # Markdown's HTML ends in a line break
+    for _ in range(2):
+        assert sorted(page.locator(".card .text").evaluate_all(shown)) == sorted(WORST)
+        assert page.locator(".prompt .text").evaluate_all(shown) == [f"{tag}" + "".join(WORST[:5])]
+        page.keyboard.press("m")
+    page.keyboard.press("v")
+    page.locator(".compared").wait_for()
+    page.keyboard.press("Escape")
+    for key in ("a", "b", "c", "d", "e", "f", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    page.keyboard.press("y")
+    assert page.locator(".history .excerpt").first.text_content() == (f"{tag}" + "".join(WORST[:5]))[:160]
+    assert page.evaluate("window.ran ?? null") is None
+    assert page.evaluate("document.documentElement.scrollWidth") == DESKTOP["width"]
+    assert [url for url in asked if not url.startswith(served.url)] == []
+
+
+@pytest.mark.parametrize("as_written", [False, True])
+def test_every_hostile_text(desk, served, as_written):
+    """Through the one function that puts texts on the page: nothing runs, loads or covers; as written it is there to the letter."""
+    page = desk(some())
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    shown = page.evaluate(
+        """async ([texts, asWritten]) => {
+            const { textBlock } = await import('/ui/dom.js');
+            const made = texts.map((text) => textBlock(text, asWritten));
+            document.querySelector('#align .cards').append(...made);
+            return made.map((one) => one.textContent);
+        }""",
+        [[shown_text(text) for text in HOSTILE if len(text) < 50_001], as_written],
+    )
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.ran ?? null") is None
+    if as_written:
+        assert shown == [text for text in HOSTILE if len(text) < 50_001]
+    made = page.locator("#align .cards > .text")
+    assert made.locator("img, a, form, iframe, svg, style, script, link, input, [style], [id], [name]").count() == 0
+    assert [url for url in asked if not url.startswith(served.url)] == []
+
+
+def test_right_to_left_text_reads_from_the_right(desk):
+    tag = next(COUNT)
+    page = desk([ResponseSet(f"r{tag}", f"مرحبا {tag}", (Response("نعم، هذا صحيح."), Response("No, it is not.")))])
+    direction = page.locator(".card .text").evaluate_all(
+        "all => all.map(one => [one.textContent[0], getComputedStyle(one).direction])"
+    )
+    assert dict(map(tuple, direction)) == {"ن": "rtl", "N": "ltr"}
+
+
+def test_words_that_differ_are_marked(desk):
+    tag = next(COUNT)
+    page = desk(
+        [ResponseSet(f"d{tag}", f"d {tag}", (Response("The red boat sails."), Response("The blue boat sails away.")))]
+    )
+    slot = page.locator(".card", has_text="red").get_attribute("data-slot")
+    other = "AB".replace(slot, "")
+    page.keyboard.press(slot.lower())
+    page.keyboard.press(other.lower())
+    page.keyboard.press("v")
+    assert page.locator(".compared del").all_inner_texts() == ["red"]
+    assert page.locator(".compared ins").all_inner_texts() == ["blue", " away"]
+
+
+def test_keys_can_be_changed_and_conflicts_are_refused(desk, served):
+    page = desk(some(2))
+    page.keyboard.press("?")
+    page.locator("#align-key-tie").press("t")
+    page.locator("#align-key-skip").press("t")
+    page.get_by_role("button", name="Use these keys").click()
+    expect(page.locator("dialog .problem")).to_contain_text("“t” is given to")
+    page.locator("#align-key-skip").press("b")
+    page.get_by_role("button", name="Use these keys").click()
+    expect(page.locator("dialog .problem")).to_contain_text("“b” is a response's letter")
+    page.locator("#align-key-skip").press("s")
+    page.get_by_role("button", name="Use these keys").click()
+    for key in ("a", "t", "b"):
+        page.keyboard.press(key)
+    assert order(page) == "A=B"
+    page.evaluate("localStorage.setItem('align:keys', JSON.stringify({tie: 'x', skip: 'x'}))")
+    page.reload()
+    expect(page.locator(".notice")).to_contain_text("Your keys are not used: “x” is given to")
+    page.keyboard.press("=")
+    page.keyboard.press("c")
+    expect(page.locator(".order .tier")).to_have_count(1)
+
+
+def test_identical_answers_share_a_card(desk):
+    tag = next(COUNT)
+    page = desk(
+        [ResponseSet(f"i{tag}", f"i {tag}", (Response("same", "x"), Response("other", "y"), Response("same", "z")))]
+    )
+    assert sorted(page.locator(".card .text").all_inner_texts()) == ["other", "same"]
