@@ -1,4 +1,15 @@
-"""Slots ⇄ positions, as properties. Mutations seen to fail:"""
+"""Slots ⇄ positions, as properties.
+
+Mutations seen to fail:
+
+- slots counted in the order of the positions, not in the order shown, in `_cards`; the shown order kept sorted; only the
+  first of identical responses ranked: test_the_permutation_undoes_the_shuffle
+- the same in `tiers_of`: test_an_answer_comes_back_in_slots
+- the same in `view`: test_the_stored_permutation_undoes_the_shuffle
+- cards turned round by a random number instead of shuffled: test_every_order_is_drawn_alike_often
+- the shuffle left out: test_each_annotator_sees_an_order_of_their_own
+- a response named twice in `labeling.shown` let through: test_a_labeling_that_is_none
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,11 @@ more labels than it asks for.
 
 Mutations seen to fail:
 
+- places handed out without a row's lock, its condition and the table's CHECK:
+  test_many_processes_label_without_treading_on_each_other, on PostgreSQL
+- a result given out before the commit; a key that was saved already not looked for; `synchronous = OFF`:
+  test_a_kill_at_every_fsync_of_a_submit
+- `synchronous_commit=off`: test_a_server_killed_at_any_moment
 """
 
 from __future__ import annotations

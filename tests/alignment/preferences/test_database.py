@@ -2,6 +2,19 @@
 
 Mutations seen to fail:
 
+- `events` left out of KEPT (SQLite); no trigger for DELETE (PostgreSQL):
+  test_the_database_itself_refuses_to_change_what_was_said
+- `taken <= overlap` left out of the CHECK: test_a_place_too_many_is_refused_by_the_database_too
+- a commit after each migration: test_an_older_store_is_migrated_in_one_step_or_not_at_all
+- the advisory lock left out: test_two_processes_that_make_one_store_make_it_once, on PostgreSQL
+- WAL_SAFE one version too low; FULL instead of EXTRA beside a rollback journal: test_wal_only_where_sqlite_is_known_to_be_safe
+- `PRAGMA synchronous` left out; the journal mode left as it was found: test_the_mode_is_the_databases
+- `synchronous_commit=off`: test_postgresql_waits_for_the_disk
+- no wait for a lock: test_writers_wait_for_each_other
+- BEGIN instead of BEGIN IMMEDIATE: test_two_that_share_a_file_refuse_nobody
+- a refusal that ends the shared transaction: test_a_refused_call_takes_no_other_with_it
+- each call in its own thread with a connection of the pool: test_calls_are_carried_out_in_the_order_in_which_they_came
+- the password left in: test_a_store_that_cannot_be
 """
 
 from __future__ import annotations
@@ -21,7 +34,7 @@ from bad_input.conditions import nobody
 from sqlalchemy import exc, inspect
 
 from alignment.errors import UserError
-from alignment.preferences import migrations, opening
+from alignment.preferences import migrations, opening, transactions
 from alignment.preferences.engine import SCHEMA, durability, sqlite_mode, store_url
 from alignment.preferences.errors import Unavailable
 from alignment.preferences.schema import METADATA
@@ -135,6 +148,29 @@ def test_writers_wait_for_each_other(store, url):
     assert time.monotonic() - begun > 0.3
     timer.join()
     holder.close()
+
+
+def test_calls_are_carried_out_in_the_order_in_which_they_came(store, monkeypatch):
+    """While one holds the only writer, ten more come: none of them is passed over."""
+    monkeypatch.setattr(transactions, "WRITERS", 1)
+    made = transactions.Transactions(store.engine, store.shown)
+    line = made._waiting if store.engine.dialect.name == "sqlite" else made._writers._work_queue
+    begun, go_on, order = threading.Event(), threading.Event(), []
+    threads = [threading.Thread(target=made.write, args=(lambda _: (begun.set(), go_on.wait(30)),))]
+    threads[0].start()
+    assert begun.wait(30)
+    for number in range(10):
+        threads.append(threading.Thread(target=made.write, args=(lambda _, number=number: order.append(number),)))
+        threads[-1].start()
+        deadline = time.monotonic() + 10
+        while line.qsize() <= number:
+            assert time.monotonic() < deadline, "nobody stands in line"
+            time.sleep(0.002)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    made.close()
+    assert order == [*range(10)]
 
 
 def test_two_that_share_a_file_refuse_nobody(tmp_path):

@@ -1,7 +1,24 @@
 """What annotators do: answer, retry, edit, undo, skip, let a lease run out. On SQLite and on PostgreSQL.
 
-Mutations seen to fail:
+Mutations seen to fail, on SQLite:
 
+- the same key with another answer let through; keys looked up without their annotator: test_a_retry_is_saved_once
+- an edit that supersedes nothing, or whatever stands; labels read without `live()`: test_an_edit_is_a_new_event
+- a repeated undo not recognised; an undo that names no event; the newest label taken back although it was already:
+  test_undo_gives_the_task_back_with_its_answer
+- leases never reclaimed; a late answer counted without a free place: test_a_lease_that_ran_out_goes_to_somebody_else
+- a late answer never counted: test_a_late_answer_takes_the_place_that_is_still_free
+- the check of a clock that was set back left out: test_a_clock_that_goes_back_ends_leases_and_loses_nothing
+- `taken < overlap` left out of the query, the update and the CHECK: test_overlap_goes_to_different_people
+- a skip that keeps its place: test_a_skipped_task_goes_to_others
+- a new slice for a known task: test_more_votes_can_be_asked_for
+- the query for authors left out: test_nobody_ranks_their_own_text
+- gold labels among the records: test_gold_is_mixed_in_silently
+- quarantined labels in snapshots; tasks for who is quarantined:
+  test_quarantine_hides_from_later_snapshots_and_deletes_nothing
+- a lease found without its annotator: test_only_ones_own_leases
+- `purpose` in TaskView; `model` in Card: test_a_client_learns_nothing_that_it_may_not
+- a flag for the first of identical responses only: test_identical_responses_share_a_card_and_a_rank
 """
 
 from __future__ import annotations

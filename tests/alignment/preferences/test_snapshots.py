@@ -2,6 +2,17 @@
 
 Mutations seen to fail:
 
+- the lines of `records_digest`, or the records of `in_order`, not sorted: test_the_name_depends_on_content_alone
+- the name not compared when a snapshot is read: test_a_damaged_snapshot_is_not_read
+- each of verify's six checks left out; an event's digest without its time or what it supersedes, a task's id without models:
+  test_verify_finds_a_flipped_byte_wherever_it_is
+- the same labels as a second snapshot; the first of several where a name is short: test_a_snapshot_is_named_by_its_records
+- keys of imports without a count, or with the time: test_imports_come_back_as_they_were
+- conflicts not looked for; no ROLLBACK of a refused call: test_conflicting_imports_are_refused_whole
+- numbers that do not go on after a restore into PostgreSQL: test_a_backup_restores_to_the_same_store
+- a restore into what holds something: test_a_backup_is_restored_only_into_an_empty_store
+- a backup that is not synced: test_a_backup_is_on_the_disk_when_it_is_said_to_be
+- a plain copy of the file for a backup, in one of two runs (it must be torn to be seen): test_a_backup_under_load_is_whole
 """
 
 from __future__ import annotations
