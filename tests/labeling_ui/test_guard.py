@@ -124,6 +124,8 @@ def test_every_route_for_every_role(whole):
     assert {one for one in EXPECTED if one not in routes_of(app._app)} <= {"GET /team", "GET /ui/main.js"}
     last = sorted(routes, key=lambda one: "logout" in one)
     found = {one: tuple(verdict(browser, *one.split(" ")) for browser in browsers) for one in last}
+    for browser, name in zip(browsers[1:], PEOPLE):
+        logged_in(browser, name)  # for the tests that follow: the last route was the logout
     assert {one: found[one] for one in EXPECTED} == EXPECTED
     assert {one: said for one, said in found.items() if one not in EXPECTED and set(said) != {"shut"}} == {}
 
