@@ -1,9 +1,4 @@
-"""Who may do what: every route for every role, forged addresses and cookies, guessed passwords, headers.
-
-Mutations seen to fail: the role not compared in `_inside`; `rule is None` let through; the Host not checked; a missing
-Origin let through on POST; `mark` not compared; `until` not compared; logged-out sessions not looked up; the signature not
-compared; the throttle never counting; `access-control-` headers kept; the policy of Gradio's pages sent with `/v1`.
-"""
+"""Who may do what: every route for every role, forged addresses and cookies, guessed passwords, headers."""
 
 from __future__ import annotations
 
