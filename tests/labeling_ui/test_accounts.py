@@ -1,8 +1,4 @@
-"""The file of people, and the commands' mistakes: one sentence, exit code 2, nothing half-written.
-
-Mutations seen to fail: the file written with mode 0644; the salt constant; `add_account` writing in place; the shortest
-password not asked for; `--host 0.0.0.0` let through without `--auth`; the port bound after the store is made.
-"""
+"""The file of people, and the commands' mistakes: one sentence, exit code 2, nothing half-written."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""`align label` as a user starts it: quick, without torch, nothing to ask outside; killed and started again under an open page.
-
-Mutations seen to fail: `import torch` in labeling_ui/serve.py; the demo's tasks left out; practice left out; the store's
-default name changed to a user's.
-"""
+"""`align label` as a user starts it: quick, without torch, nothing to ask outside; killed and started again under an open page."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Text of people and models becomes HTML that can do nothing. 200 and more hostile texts, and what stays of honest ones.
-
-Mutations seen to fail: `html: True`; the image rule enabled; the link rule enabled; nh3 left out with `html: True`; headings
-as `<h1>`; LONGEST ignored.
-"""
+"""Text of people and models becomes HTML that can do nothing. 200 and more hostile texts, and what stays of honest ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The page in Chromium: ranking with mouse, keyboard and fingers, writing, editing, undo; nothing lost; nobody unblinded.
-
-Mutations seen to fail: MUTATIONS_PAGE
-"""
+"""The page in Chromium: ranking with mouse, keyboard and fingers, writing, editing, undo; nothing lost; nobody unblinded."""
 
 from __future__ import annotations
 

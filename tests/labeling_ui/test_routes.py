@@ -1,8 +1,4 @@
-"""The server without a browser: what is asked is answered, what is wrong is one sentence, and nobody sees who wrote what.
-
-Mutations seen to fail: `extra="forbid"` left out of `Sent`; the key not passed to `store.submit`; `edits` dropped; practice
-not asked first; a card's model added to `shown_task`; Unavailable answered with 500; `_trained` never discarded on undo.
-"""
+"""The server without a browser: what is asked is answered, what is wrong is one sentence, and nobody sees who wrote what."""
 
 from __future__ import annotations
 
