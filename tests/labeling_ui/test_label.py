@@ -86,8 +86,9 @@ def test_it_never_imports_torch(tmp_path):
     assert made.stdout == "[]\n"
 
 
-def test_the_first_page_takes_less_than_three_seconds_of_this_core(tmp_path):
-    """Of processor time, which a busy machine stretches less than the clock on the wall."""
+def test_the_first_page_takes_less_than_six_seconds_of_a_core(tmp_path):
+    """Of processor time, which a busy machine stretches less than the clock on the wall. The goal, three seconds on an idle
+    machine by the clock, is not measured here."""
     process = Process(tmp_path)
     process.start()
     import httpx
@@ -97,7 +98,7 @@ def test_the_first_page_takes_less_than_three_seconds_of_this_core(tmp_path):
     fields = Path(f"/proc/{process.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
     seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     process.stop(signal.SIGTERM)
-    assert seconds < 6.0  # two threads of a busy core share it; idle it is half of that
+    assert seconds < 6.0
 
 
 def test_the_demo_holds_every_kind_and_its_answers_differ(tmp_path):
