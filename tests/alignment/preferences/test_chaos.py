@@ -7,6 +7,7 @@ Mutations seen to fail:
   test_many_processes_label_without_treading_on_each_other, on PostgreSQL
 - a result given out before the commit; a key that was saved already not looked for; `synchronous = OFF`:
   test_a_kill_at_every_fsync_of_a_submit
+- a key that was saved already not looked for: test_processes_killed_at_any_moment too
 - `synchronous_commit=off`: test_a_server_killed_at_any_moment
 """
 
