@@ -2,7 +2,8 @@
 
 python writer.py URL ANNOTATOR LOG. Before an answer is sent its key goes to LOG ("sent KEY"), after the receipt "saved KEY
 EVENT". Both lines reach the system at once, so they survive a SIGKILL of this process. A key that was sent and not
-acknowledged by the process before is sent again first, as a browser's outbox would."""
+acknowledged by the process before is sent again first, as a browser's outbox would. RECEIPT_SECONDS: how long a receipt is on
+its way."""
 
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ def main(url: str, name: str, log: str) -> None:
                 file.write(f"sent {json.dumps(open_sent)}\n")
             sent = open_sent
             receipt = patiently(lambda sent=sent: store.submit(name, sent["lease"], sent["answer"], sent["key"]))
+            time.sleep(float(os.environ.get("RECEIPT_SECONDS", "0")))
             file.write(f"saved {sent['key']} {receipt.event} {receipt.counted}\n")
             open_sent = None
 
