@@ -1,10 +1,13 @@
-"""Shared by all tests: quiet libraries, one torch thread, where the real data lies."""
+"""Shared by all tests: quiet libraries, one torch thread, where the real data lies, the browser that pages are opened in."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +40,20 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data not found: set ALIGN_DATA to the folder that holds stories260k, tinystories, oasst, ...")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium; without it the test is skipped and says how to get it. One for all tests of a process: Playwright starts only
+    once in it."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no chromium here; on Debian and Ubuntu: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=flags)
+        yield chromium
+        chromium.close()

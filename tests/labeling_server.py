@@ -19,10 +19,6 @@ from alignment.preferences.store import Store
 from labeling_ui.app import Setup, make_app
 from labeling_ui.guard import Site
 
-CHROMIUM = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-]
 ROOT = Path(__file__).resolve().parents[1]
 
 

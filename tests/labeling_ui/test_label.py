@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from labeling_server import CHROMIUM, ROOT, Process
-from playwright.sync_api import expect, sync_playwright
+from labeling_server import ROOT, Process
+from playwright.sync_api import expect
 
 from alignment.preferences.store import Store
 from labeling_ui.demo import ROUNDS, fill
@@ -28,13 +28,11 @@ def started(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        made = browser.new_page(viewport={"width": 1280, "height": 860})
-        made.set_default_timeout(60_000)
-        yield made
-        browser.close()
+def page(browser):
+    made = browser.new_page(viewport={"width": 1280, "height": 860})
+    made.set_default_timeout(60_000)
+    yield made
+    made.close()
 
 
 def test_from_the_command_to_a_saved_ranking_and_through_a_crash(started, page):

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from hostile_texts import HOSTILE
 from labeling_app import MODELS, PASSWORD, Clock, ranked
-from labeling_server import CHROMIUM, Thread, opened, order
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from labeling_server import Thread, opened, order
+from playwright.sync_api import Browser, Page, expect
 
 from alignment.preferences.adding import Queue
 from alignment.records import PromptRecord, Response, ResponseSet
@@ -19,14 +19,6 @@ from labeling_ui.showing import shown_text
 pytestmark = pytest.mark.xdist_group("labeling")
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 COUNT = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +34,14 @@ def served(tmp_path_factory):
 
 
 @pytest.fixture
-def desk(served, chromium: Browser):
+def desk(served, browser: Browser):
     """desk(tasks, kind, **context) → the page of a new annotator, who gets these tasks first."""
     contexts = []
 
     def sit(tasks, kind: str = "rank", **context) -> Page:
         number = next(COUNT)
         served.store.add_tasks(tasks, Queue(priority=number), kind=kind, source="secret-source")
-        contexts.append(chromium.new_context(**{"viewport": DESKTOP, **context}))
+        contexts.append(browser.new_context(**{"viewport": DESKTOP, **context}))
         page = contexts[-1].new_page()
         page.set_default_timeout(30_000)
         page.name, page.errors = f"person {number}", []
