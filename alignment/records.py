@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -139,9 +139,6 @@ def tied_pairs(ranks: Sequence[int | None]) -> list[tuple[int, int]]:
 
 
 def read_demonstrations(path: str | Path, name: str = "--data") -> list[Demonstration]:
-    """path: a file, or `store:URL@SNAPSHOT`; so in `read_rankings` and `read_verdicts`."""
-    if _in_a_store(path):
-        return _from_store(path, name, "demonstrations")
     return read_jsonl(path, name, _demonstration)
 
 
@@ -161,8 +158,6 @@ def read_rankings(
     def parse(value: dict[str, Any]) -> Ranking:
         return _ranking({**value, "group": group_of(value, group_fields)})
 
-    if _in_a_store(path):
-        return _from_store(path, name, "rankings", group_fields)
     return read_jsonl(path, name, parse)
 
 
@@ -172,20 +167,7 @@ def read_verdicts(path: str | Path, group_fields: tuple[str, ...] = ("group",)) 
     def parse(value: dict[str, Any]) -> Verdict:
         return _verdict({**value, "group": group_of(value, group_fields)})
 
-    if _in_a_store(path):
-        return _from_store(path, "--verdicts", "verdicts", group_fields)
     return read_jsonl(path, "--verdicts", parse)
-
-
-def _in_a_store(path: str | Path) -> bool:
-    return str(path).startswith("store:")
-
-
-def _from_store(path: str | Path, name: str, kind: str, group_fields: tuple[str, ...] = ()) -> list[Any]:
-    from alignment.preferences.references import records_at  # loads a database, which most runs need not
-
-    found = records_at(str(path), name, kind)
-    return found if "group" in group_fields or kind == "demonstrations" else [replace(one, group=None) for one in found]
 
 
 def read_jsonl(path: str | Path, name: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:

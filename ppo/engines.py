@@ -50,12 +50,3 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Nothing was taken."""
-
-
-def new_engine(policy: Any, tokenizer: Any, stops: tuple[int, ...], settings: Any, server: Any) -> Engine:
-    """The engine that --rollout-engine names. server: what `ppo.vllm_server.connect` gave; None for transformers."""
-    if server is None:
-        return TransformersEngine(policy, tokenizer, settings)
-    from ppo.vllm_engine import VLLMEngine
-
-    return VLLMEngine(policy, tokenizer, stops, settings, server)

@@ -16,7 +16,7 @@ from alignment.errors import UserError
 from alignment.logprobs import response_loss
 from alignment.models import context_length
 from alignment.processes import count, rank
-from alignment.records import read_demonstrations
+from alignment.sources import read_demonstrations
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
 

@@ -33,7 +33,7 @@ from alignment.tracking import Log, tracker
 from alignment.training_state import load_values
 from ppo.config import PPOSettings
 from ppo.cursor import prompt_rows
-from ppo.engines import new_engine
+from ppo.engines import Engine, TransformersEngine
 from ppo.faults import About, faults
 from ppo.inputs import READS, Inputs, normalization_rows, read_inputs, require_endings
 from ppo.kl_controller import adapted_kl_coef
@@ -186,6 +186,15 @@ class Trainer:
             kl, responses = same(float(rollout.kl.mean())), len(rollout.tokens)
             state.kl_coef = adapted_kl_coef(state.kl_coef, kl, responses, settings.kl_target, settings.kl_horizon)
         return metrics
+
+
+def new_engine(policy: Any, tokenizer: Any, stops: tuple[int, ...], settings: Any, server: Any) -> Engine:
+    """The engine that --rollout-engine names. server: what `ppo.vllm_server.connect` gave; None for transformers."""
+    if server is None:
+        return TransformersEngine(policy, tokenizer, settings)
+    from ppo.vllm_engine import VLLMEngine
+
+    return VLLMEngine(policy, tokenizer, stops, settings, server)
 
 
 def run(settings: PPOSettings) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from alignment.errors import UserError
-from alignment.records import Ranking, Verdict, prompt_text, read_rankings, read_verdicts
+from alignment.records import Ranking, Verdict, prompt_text
+from alignment.sources import read_rankings, read_verdicts
 from alignment.text_statistics import normalised
 from reward_model.config import RewardSettings
 from reward_model.pair_losses import margins, tie_share

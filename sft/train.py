@@ -16,10 +16,10 @@ from alignment.errors import UserError
 from alignment.learning_rates import learning_rate
 from alignment.models import Dtype, add_lora, context_length, is_adapter, load_policy, save_model
 from alignment.processes import is_main
-from alignment.records import read_demonstrations
 from alignment.run import output_directory
 from alignment.run_record import write_result
 from alignment.seeds import seed_everything
+from alignment.sources import read_demonstrations
 from sft.config import SFTSettings
 from sft.data import Encoded, encode, part_of, split_by_prompt
 from sft.trainer import Trainer, without_dropout

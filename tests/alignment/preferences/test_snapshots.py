@@ -42,11 +42,9 @@ from alignment.records import (
     Ranking,
     Response,
     Verdict,
-    read_demonstrations,
-    read_rankings,
-    read_verdicts,
     write_jsonl,
 )
+from alignment.sources import read_demonstrations, read_rankings, read_verdicts
 
 TWO = (Response("a", "m"), Response("b", "n", finished=False))
 IMPORTED = [
