@@ -16,7 +16,7 @@ from alignment.intervals import Estimate, clustered_mean
 def agreement(labels: Sequence[Label], seed: int = 0) -> dict[str, Estimate | None]:
     """Metric name → estimate with its 95 % interval by tasks; None where the labels cannot tell.
 
-    Seconds for 100,000 labels: keep what it says while nothing changes."""
+    Reads every label and resamples them: keep what it says while nothing changes."""
     against = list(against_consensus(labels))
     return {
         "agreement/alpha_ranks": alpha_of_ranks(labels, seed),
