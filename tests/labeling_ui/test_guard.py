@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
 import pytest
@@ -97,7 +98,8 @@ def raw_get(app, path: str, cookie: str) -> tuple[int, str]:
     async def send(message):
         sent.append(message)
 
-    asyncio.run(asyncio.wait_for(app(scope, receive, send), 20))
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps a loop running in the tests' own
+        thread.submit(asyncio.run, asyncio.wait_for(app(scope, receive, send), 20)).result()
     return sent[0]["status"], b"".join(one.get("body", b"") for one in sent).decode("utf-8", "replace")
 
 
