@@ -10,15 +10,15 @@ Prints a table, ends with one JSON line, and leaves it in `benchmarks/results/dr
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+import real_model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,26 +35,15 @@ def main() -> int:
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
     folder = options.output.resolve()
-    real_model = beside("real_model")
     result: dict[str, Any] = {"machine": real_model.machine()}
     result["demo"] = demo(folder / "demo")
     result["load_between"] = os.getloadavg()[0]
-    result["real_model"] = real(real_model, folder / "real-model", options.data)
+    result["real_model"] = real(folder / "real-model", options.data)
     report(result)
     target = ROOT / "benchmarks" / "results" / "dry_run.json"
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result))
     return 0
-
-
-def beside(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def demo(workspace: Path) -> dict[str, Any]:
@@ -72,13 +61,13 @@ def demo(workspace: Path) -> dict[str, Any]:
     return {"stages": stages, "sum": row(plan["seconds"], whole["seconds"]), "memory": memory(plan, whole)}
 
 
-def real(real_model: ModuleType, folder: Path, data: Path) -> dict[str, Any]:
+def real(folder: Path, data: Path) -> dict[str, Any]:
     """Each command of the real-model run asks for its plan when its inputs are there."""
     folder.mkdir()
     real_model.split_stories(data / "tinystories" / "stories.jsonl", folder)
     rows: dict[str, Any] = {}
 
-    class Run(real_model.Run):  # type: ignore[name-defined, misc]
+    class Run(real_model.Run):
         def align(self, name: str, *arguments: str) -> dict[str, Any]:
             plan = align(name, *arguments, "--seed", self.seed, "--dry-run")
             metrics = super().align(name, *arguments)

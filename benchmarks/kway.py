@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import importlib.util
 import json
 import os
 import shutil
@@ -31,11 +30,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import real_model
 import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
@@ -72,11 +71,10 @@ def main() -> int:
         return 2
     shutil.rmtree(options.output, ignore_errors=True)
     options.output.mkdir(parents=True)
-    real_model = beside("real_model")
     machine = real_model.machine()
     run = real_model.Run(options.output.resolve(), str((options.data / "stories260k").resolve()), options.seed)
     real_model.split_stories(options.data / "tinystories" / "stories.jsonl", run.folder)
-    make_rankings(real_model, run)
+    make_rankings(run)
     settings = RewardSettings(
         base=run.base, rankings=run.path("rankings.jsonl"), eval_rankings=run.path("held-out-0.jsonl"),
         output=run.path("reward"), seed=int(options.seed),
@@ -93,17 +91,7 @@ def main() -> int:
     return 0
 
 
-def beside(name: str) -> ModuleType:
-    """A module of this folder, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def make_rankings(real_model: Any, run: Any) -> None:
+def make_rankings(run: Any) -> None:
     """rankings.jsonl to learn from; held-out-0.jsonl ... and clean.jsonl, the same responses under noisy labels drawn anew
     and under noise-free ones. No prompt to learn from is one of those measured on, but for case, spacing, punctuation."""
     held_out = read_prompts(run.path("eval-prompts.jsonl"))[:HELD_OUT]
