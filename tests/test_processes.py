@@ -2,6 +2,10 @@
 
 Where runs are compared, responses are invented (`process_worker.answers`), because each process draws from a seed of its own;
 everything else is the commands' own.
+
+Mutations seen to fail: the policy's loss, the value loss or PPO-ptx divided by all processes' count; a reward model's share
+of a batch not weighted by the number of processes; the epoch's stop decided by each process alone (they wait for each other
+until the launch's time is up).
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ def partial(prompt, responses):
 """
 EVERYTHING = (
     "--microbatch-size 1 --ptx-coef 0.5 --ema 0.9 --kl-target 1 --missing-eos penalty --score-clip 1.5 --save-state"
+    " --approx-kl-target 0.003"  # at which the first rollout's second epoch stops early: all must stop at the same step
 )
 
 
