@@ -20,9 +20,9 @@ def label_page() -> gr.Blocks:
 
 
 def team_page() -> gr.Blocks:
-    """A place for progress, agreement, quality, bias, gold items, disagreements, the audit trail and export."""
+    """Not built yet, and nothing links to it: it keeps a place, and its lock, for the reviewers."""
     with gr.Blocks(title="Team · Instruct Loop", analytics_enabled=False) as page:
-        gr.Markdown("# Team\n\nHere come progress, agreement and bias. Until then: `align store info STORE`.")
+        gr.Markdown("# Team\n\nNot built yet. `align store info STORE` tells how much is labelled.")
     return page
 
 
