@@ -22,6 +22,7 @@ from labeling_ui.logins import login_routes
 from labeling_ui.roles import ROLES, Person
 from labeling_ui.routes import labeling_routes
 from labeling_ui.sessions import Sessions
+from labeling_ui.team.routes import team_routes
 from labeling_ui.throttle import Throttle
 
 LOCAL = Person("local", ROLES[-1])
@@ -45,6 +46,7 @@ def make_app(store: Store, setup: Setup, pages: bool = True) -> Any:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_failures(app)
     app.include_router(labeling_routes(store, setup.guidelines, setup.practice, setup.auth is None))
+    app.include_router(team_routes(store))
     identify = _local(store) if setup.auth is None else _team(app, store, setup, setup.auth)
     app.add_api_route("/favicon.ico", _icon)
     app.mount("/ui", StaticFiles(packages=[("labeling_ui", "static")]))
@@ -57,10 +59,9 @@ def add_pages(app: FastAPI) -> None:
     """Gradio keeps its uploads in a folder of this process alone, and tells nobody that it runs."""
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="align-label-")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from labeling_ui.pages import label_page, mount, team_page
+    from labeling_ui.pages import label_page, mount
 
-    mount(app, team_page(), "/team")
-    mount(app, label_page(), "/")
+    mount(app, label_page())
 
 
 def _icon() -> FileResponse:

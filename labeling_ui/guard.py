@@ -145,10 +145,10 @@ async def _refuse(refusal: Refusal, send: Any) -> None:
 
 def _with_headers(given: list[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
     """Ours win. What others could learn across origins, and what a shared cache could keep, is taken out."""
-    own = path == "/login" or path.startswith(("/v1/", "/ui/"))
+    own = path in ("/login", "/team") or path.startswith(("/v1/", "/ui/"))
     policy = SHARED_POLICY + "script-src 'self'" if own else GRADIO_POLICY
     ours = HEADERS | {"content-security-policy": policy}
-    if path.startswith("/v1/") or path in ("/", "/login", "/config") or path.startswith("/team"):
+    if path.startswith("/v1/") or path in ("/", "/login", "/config", "/team"):
         ours["cache-control"] = "no-store"
     dropped = {name.encode() for name in (*ours, "server")}
     kept = [

@@ -1,4 +1,4 @@
-"""The Gradio pages: the annotators', and the team's. Both are static: data comes through `/v1`, never through a template."""
+"""The annotators' Gradio page. It is static: data comes through `/v1`, never through a template."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ def label_page() -> gr.Blocks:
     return page
 
 
-def team_page() -> gr.Blocks:
-    """Not built yet, and nothing links to it: it keeps a place, and its lock, for the reviewers."""
-    with gr.Blocks(title="Team · Instruct Loop", analytics_enabled=False) as page:
-        gr.Markdown("# Team\n\nNot built yet. `align store info STORE` tells how much is labelled.")
-    return page
-
-
-def mount(app: Any, page: gr.Blocks, path: str) -> None:
+def mount(app: Any, page: gr.Blocks) -> None:
     gr.mount_gradio_app(
         app,
         page,
-        path,
+        "/",
         head=HEAD,
         auth_dependency=lambda request: getattr(request.scope.get("person"), "name", None),
         footer_links=[],
@@ -41,5 +34,4 @@ def mount(app: Any, page: gr.Blocks, path: str) -> None:
         mcp_server=False,
         enable_monitoring=False,
         pwa=False,
-        root_path=path if path != "/" else None,
     )

@@ -41,7 +41,8 @@ RULES = (
     Rule("GET", "/v1/progress", EVERYBODY),
     Rule("GET", "/v1/guidelines", EVERYBODY),
     Rule("GET", "/team", TEAM, page=True),
-    Rule("GET", f"/team/{GRADIO_PAGE}", TEAM, page=True),
+    Rule("GET", "/v1/team/sections", TEAM),
+    Rule("GET", "/v1/team/section/[0-9a-z-]+", TEAM),
     Rule("GET", f"/{GRADIO_PAGE}", EVERYBODY, page=True),
 )
 

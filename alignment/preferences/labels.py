@@ -27,7 +27,16 @@ from alignment.preferences.events import (
     receipt,
 )
 from alignment.preferences.ids import digest_of
-from alignment.preferences.leases import IDS, ONE_ASSIGNMENT, SET_STATE, give_back, own_assignment, take
+from alignment.preferences.leases import (
+    IDS,
+    OFFERED,
+    ONE_ASSIGNMENT,
+    SET_STATE,
+    give_back,
+    one_more,
+    own_assignment,
+    take,
+)
 from alignment.preferences.schema import ASSIGNMENTS, AUTHORS, EVENTS, GOLD
 from alignment.preferences.views import Held, TaskView, assignment, members, view
 
@@ -200,6 +209,9 @@ def _replaced(connection: Connection, name: str, mine: Held, edits: int | None) 
 def _state(connection: Connection, mine: Held) -> str:
     """What the assignment becomes: late where its place is gone."""
     if mine.state in ("leased", "done"):
+        return "done"
+    if mine.state == OFFERED:
+        one_more(connection, mine.task)
         return "done"
     return "done" if take(connection, mine.task) else "late"
 

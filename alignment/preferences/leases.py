@@ -24,6 +24,9 @@ clock was set back: it counts as run out, or it would last for as long as the cl
 
 RECLAIMED_AT_ONCE = 50
 
+OFFERED = "offered"
+"""State of an assignment that holds no place and does not run out: a reviewer looks at a disagreement."""
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -60,6 +63,11 @@ def take(connection: Connection, task: int) -> bool:
 
 def give_back(connection: Connection, task: int) -> None:
     connection.execute(GIVE_BACK, {"of_task": task})
+
+
+def one_more(connection: Connection, task: int) -> None:
+    """A place beyond those that the task asked for, taken at once."""
+    connection.execute(ONE_MORE, {"of_task": task})
 
 
 def own_assignment(connection: Connection, name: str, lease: str) -> Held:
@@ -151,6 +159,7 @@ IDS = (
 )
 TAKE = update(TASKS).where(ONE_TASK, TASKS.c.taken < TASKS.c.overlap).values(taken=TASKS.c.taken + 1)
 GIVE_BACK = update(TASKS).where(ONE_TASK).values(taken=TASKS.c.taken - 1)
+ONE_MORE = update(TASKS).where(ONE_TASK).values(overlap=TASKS.c.overlap + 1, taken=TASKS.c.taken + 1)
 LEASE = insert(ASSIGNMENTS)
 RENEW = (
     update(ASSIGNMENTS)

@@ -1,4 +1,4 @@
-"""What the team looks at: progress, gold items, the audit trail."""
+"""What the team looks at: progress, known answers, the audit trail."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Row, case, func, select
 
 from alignment.labeling import iso_time
 from alignment.preferences.events import LABEL
-from alignment.preferences.reading import labels
 from alignment.preferences.schema import ASSIGNMENTS, EVENTS, GOLD, PROMPTS, RESPONSES, TASKS
 
 
@@ -24,16 +23,6 @@ class Progress:
     wanted: int
     labels: int
     out: int
-
-
-@dataclass(frozen=True)
-class GoldResult:
-    """An annotator's answer to a gold item. right, pairs: how many of the known strict pairs were ordered so."""
-
-    annotator: str
-    event: int
-    right: int
-    pairs: int
 
 
 @dataclass(frozen=True)
@@ -63,34 +52,28 @@ def progress(connection: Connection, annotator: str | None) -> Progress:
     return Progress(done, mine.get("skipped", 0), int(wanted), counts.get("done", 0), counts.get("leased", 0))
 
 
-def gold_results(connection: Connection, practice: bool) -> list[GoldResult]:
-    """Every standing answer to a gold item (or a practice item), of quarantined annotators too."""
-    known = {row.task: json.loads(row.ranks) for row in connection.execute(select(GOLD))}
-    made = []
-    for label in labels(connection, purpose="practice" if practice else "gold", quarantined=True):
-        true, said = known[label.task], label.body["ranks"]
-        pairs = [(i, j) for i, a in enumerate(true) for j, b in enumerate(true) if a and b and a < b]
-        right = sum(bool(said[i] and said[j] and said[i] < said[j]) for i, j in pairs)
-        made.append(GoldResult(label.annotator, label.event, right, len(pairs)))
-    return made
+def known_answers(connection: Connection) -> dict[int, tuple[int | None, ...]]:
+    """Task → the known ranks by position, of gold and practice items."""
+    return {row.task: tuple(json.loads(row.ranks)) for row in connection.execute(select(GOLD))}
 
 
 def audit(connection: Connection, after: int, limit: int) -> list[AuditEntry]:
     """Events with a number above `after`, oldest first."""
-    wanted = select(EVENTS, TASKS.c.id.label("task_id")).outerjoin(TASKS, TASKS.c.number == EVENTS.c.task)
-    rows = connection.execute(wanted.where(EVENTS.c.number > after).order_by(EVENTS.c.number).limit(limit))
-    return [
-        AuditEntry(
-            row.number,
-            iso_time(row.created),
-            row.annotator,
-            row.kind,
-            row.task_id,
-            row.supersedes,
-            json.loads(row.body),
-        )
-        for row in rows
-    ]
+    wanted = ENTRIES.where(EVENTS.c.number > after).order_by(EVENTS.c.number)
+    return [_entry(row) for row in connection.execute(wanted.limit(limit))]
+
+
+def trail(connection: Connection, before: int | None, limit: int, by: str | None, kind: str | None) -> list[AuditEntry]:
+    """Events with a number below `before`, newest first. by, kind: only that person's, or of that kind."""
+    wanted = ENTRIES.order_by(EVENTS.c.number.desc())
+    for column, value in ((EVENTS.c.annotator, by), (EVENTS.c.kind, kind)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    wanted = wanted if before is None else wanted.where(EVENTS.c.number < before)
+    return [_entry(row) for row in connection.execute(wanted.limit(limit))]
+
+
+def newest(connection: Connection) -> int:
+    return connection.execute(select(func.max(EVENTS.c.number))).scalar() or 0
 
 
 def counts(connection: Connection) -> dict[str, int]:
@@ -103,3 +86,11 @@ def counts(connection: Connection) -> dict[str, int]:
         "labels": connection.execute(select(func.count(label)).select_from(EVENTS)).scalar_one(),
         "events": connection.execute(select(func.count()).select_from(EVENTS)).scalar_one(),
     }
+
+
+ENTRIES = select(EVENTS, TASKS.c.id.label("task_id")).outerjoin(TASKS, TASKS.c.number == EVENTS.c.task)
+
+
+def _entry(row: Row) -> AuditEntry:
+    at, body = iso_time(row.created), json.loads(row.body)
+    return AuditEntry(row.number, at, row.annotator, row.kind, row.task_id, row.supersedes, body)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from alignment.labeling import Labeling, iso_time, parse_labeling
 from alignment.preferences.events import LABEL, live
@@ -62,12 +62,24 @@ class Records:
         return getattr(self, kind)
 
 
-def labels(
-    connection: Connection, snapshot: int | None = None, purpose: str = "label", quarantined: bool = False
-) -> Iterator[Label]:
-    """Standing labels that count, oldest first; or exactly those of a snapshot.
+@dataclass(frozen=True)
+class Choice:
+    """Which standing labels. purpose: label, gold or practice. quarantined: also those of annotators who are.
 
-    purpose: label, gold or practice. quarantined: also those of annotators who are."""
+    share: of all tasks, chosen by their hash, so that the labels of a task come together or not at all. numbers: only of
+    events with these numbers, to read many labels in short looks: on SQLite a commit may have to wait for a look's end."""
+
+    purpose: str = "label"
+    quarantined: bool = False
+    share: float = 1.0
+    numbers: range | None = None
+
+
+STANDING = Choice()
+
+
+def labels(connection: Connection, snapshot: int | None = None, choice: Choice = STANDING) -> Iterator[Label]:
+    """Standing labels that count, oldest first; or exactly those of a snapshot."""
     wanted = (
         select(EVENTS, PROMPTS.c.prompt, TASKS.c.purpose, *TASK_COLUMNS)
         .join(TASKS, TASKS.c.number == EVENTS.c.task)
@@ -78,9 +90,7 @@ def labels(
         wanted = wanted.join(SNAPSHOT_EVENTS, SNAPSHOT_EVENTS.c.event == EVENTS.c.number)
         wanted = wanted.where(SNAPSHOT_EVENTS.c.snapshot == snapshot)
     else:
-        wanted = wanted.where(EVENTS.c.kind == LABEL, TASKS.c.purpose == purpose, live())
-        hidden = select(ANNOTATORS.c.name).where(ANNOTATORS.c.name == EVENTS.c.annotator, ANNOTATORS.c.quarantined)
-        wanted = wanted if quarantined else wanted.where(~hidden.exists())
+        wanted = _chosen(wanted, choice)
     for rows in connection.execute(wanted.execution_options(yield_per=AT_ONCE)).partitions(AT_ONCE):
         yield from _with_responses(connection, rows, counted=snapshot is None)
 
@@ -90,6 +100,18 @@ def records(found: Iterator[Label]) -> Records:
     for label in found:
         MAKE[label.kind](label, made)
     return made
+
+
+def _chosen(wanted: Select, choice: Choice) -> Select:
+    wanted = wanted.where(EVENTS.c.kind == LABEL, TASKS.c.purpose == choice.purpose, live())
+    if not choice.quarantined:
+        hidden = select(ANNOTATORS.c.name).where(ANNOTATORS.c.name == EVENTS.c.annotator, ANNOTATORS.c.quarantined)
+        wanted = wanted.where(~hidden.exists())
+    if choice.share < 1:
+        wanted = wanted.where(func.substr(TASKS.c.id, 1, 6) < f"{int(choice.share * 16**6):06x}")  # SHA-256, so even
+    if choice.numbers is not None:
+        wanted = wanted.where(EVENTS.c.number >= choice.numbers.start, EVENTS.c.number < choice.numbers.stop)
+    return wanted
 
 
 def _with_responses(connection: Connection, rows: Any, counted: bool) -> Iterator[Label]:

@@ -83,7 +83,7 @@ ASSIGNMENTS = Table(
     Column("annotator", Text, primary_key=True),
     Column("lease", Text, nullable=False, unique=True),  # what the client knows the task by
     Column("shown", Text, nullable=False),  # JSON: positions in the order shown; drawn once, never again
-    Column("state", Text, nullable=False),  # leased, expired, done, skipped
+    Column("state", Text, nullable=False),  # leased, expired, done, late, skipped, offered
     Column("leased", BigInteger, nullable=False),  # ms since 1970
     Column("expires", BigInteger, nullable=False),
     Column("draft", Text),

@@ -10,16 +10,28 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from alignment.preferences import adding, annotators, bringing, labels, leases, overview, snapshots
+from alignment.preferences import (
+    adding,
+    adjudication,
+    annotators,
+    bringing,
+    headway,
+    labels,
+    leases,
+    overview,
+    snapshots,
+)
 from alignment.preferences.adding import Added, Queue
+from alignment.preferences.adjudication import OthersAnswer
 from alignment.preferences.annotators import Annotator
 from alignment.preferences.engine import durability, make_engine, shown_url, store_url
 from alignment.preferences.events import Receipt, append
+from alignment.preferences.headway import Headway
 from alignment.preferences.labels import Past, Submission
 from alignment.preferences.leases import Terms
 from alignment.preferences.opening import open_database
-from alignment.preferences.overview import AuditEntry, GoldResult, Progress
-from alignment.preferences.reading import Label, Records, records
+from alignment.preferences.overview import AuditEntry, Progress
+from alignment.preferences.reading import STANDING, Choice, Label, Records, records
 from alignment.preferences.reading import labels as read_labels
 from alignment.preferences.snapshots import Snapshot
 from alignment.preferences.transactions import Transactions
@@ -184,17 +196,37 @@ class Store:
         """{tiers, unranked, note}: the known answer of a practice item that the annotator has answered, in slots."""
         return self.read(lambda c: labels.feedback(c, annotator, lease))
 
+    # A reviewer, where annotators disagree
+
+    def adjudicate(self, reviewer: str, task: int) -> TaskView:
+        """A task (by its number) for the reviewer to rank, as `next_task` gives it, beyond the labels that it asks for; its
+        `lease` does not run out. Refused where the reviewer has had it, or wrote one of its texts."""
+        return self.write(lambda c: adjudication.take_up(c, self._now(), reviewer, task, self._terms.draw))
+
+    def adjudications(self) -> dict[int, set[str]]:
+        """Number of a task → the reviewers who took it up and whose answer stands."""
+        return self.read(adjudication.settled)
+
+    def answers_to(self, reviewer: str, lease: str) -> list[OthersAnswer]:
+        """What all others said of a task that the reviewer adjudicated, in the slots that the reviewer saw."""
+        return self.read(lambda c: adjudication.others(c, reviewer, lease))
+
     # What it comes to
 
     def progress(self, annotator: str | None = None) -> Progress:
         return self.read(lambda c: overview.progress(c, annotator))
 
-    def gold_results(self, *, practice: bool = False) -> list[GoldResult]:
-        return self.read(lambda c: overview.gold_results(c, practice))
-
-    def labels(self, *, purpose: str = "label", quarantined: bool = False) -> list[Label]:
+    def labels(self, choice: Choice = STANDING) -> list[Label]:
         """Standing labels with everything known of them, oldest first: for agreement, bias and quality. For the team only."""
-        return self.read(lambda c: list(read_labels(c, None, purpose, quarantined)))
+        return self.read(lambda c: list(read_labels(c, None, choice)))
+
+    def known_answers(self) -> dict[int, tuple[int | None, ...]]:
+        """Number of a gold or practice item's task → its known ranks by position."""
+        return self.read(overview.known_answers)
+
+    def headway(self) -> Headway:
+        """By kind of task, by day, and why tasks were skipped."""
+        return self.read(headway.headway)
 
     def snapshot(self, by: str = "") -> Snapshot:
         """All labels of now under a name made of their content; the same labels again are the same snapshot."""
@@ -213,6 +245,16 @@ class Store:
     def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """The append-only log: events with a number above `after`, oldest first."""
         return self.read(lambda c: overview.audit(c, after, limit))
+
+    def trail(
+        self, before: int | None = None, limit: int = 100, *, by: str | None = None, kind: str | None = None
+    ) -> list[AuditEntry]:
+        """The log, newest first: events with a number below `before`, of one person or one kind."""
+        return self.read(lambda c: overview.trail(c, before, limit, by, kind))
+
+    def newest(self) -> int:
+        """The number of the newest event: while it is the same, nothing has happened."""
+        return self.read(overview.newest)
 
     def info(self) -> dict[str, Any]:
         """What it is, how it keeps what it acknowledged, and how much it holds."""

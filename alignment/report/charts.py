@@ -86,15 +86,15 @@ def curves(
 
 
 def estimates(
-    title: str, x: str, rows: Sequence[Estimate], *, level: float | None = 0.5, caption: str = ""
+    title: str, x: str, rows: Sequence[Estimate], *, level: float | None = 0.5, lowest: float = 0.0, caption: str = ""
 ) -> Figure | None:
     """Shares with their intervals, one a line, the name above each; level: a dashed line there, by default where a coin
-    would be."""
+    would be. lowest: the least that such a figure can be; a correlation's is −1."""
     if not rows:
         return None
     with plot(x, "", size=(SIZE[0], 0.85 + 0.56 * len(rows))) as p:
         axes = p.axes
-        low, high = _range(rows, level)
+        low, high = _range(rows, level, lowest)
         axes.set(xlim=(low, high), ylim=(len(rows) - 0.45, -0.75), yticks=[])
         if level is not None:
             axes.axvline(level, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
@@ -205,7 +205,7 @@ def _estimate(axes, row: int, one: Estimate, low: float, high: float) -> None:
         axes.axhline(row - 0.65, color=GRID, linewidth=0.7)
 
 
-def _range(rows: Sequence[Estimate], level: float | None) -> tuple[float, float]:
+def _range(rows: Sequence[Estimate], level: float | None, lowest: float) -> tuple[float, float]:
     """Left and right end of the axis: all that is shown, the dashed line among it, with a little room."""
     values = [
         *([] if level is None else [level]),
@@ -215,7 +215,7 @@ def _range(rows: Sequence[Estimate], level: float | None) -> tuple[float, float]
     values += [bound for one in rows for bound in (one.low, one.high) if bound is not None]
     low, high = min(values), max(values)
     room = max(0.08 * (high - low), 0.02)
-    return max(low - room, -0.02), min(high + room, 1.02)
+    return max(low - room, lowest - 0.02), min(high + room, 1.02)
 
 
 def _edges(values: numpy.ndarray) -> numpy.ndarray:

@@ -50,6 +50,7 @@ export class Page {
   // Tasks
 
   async begin() {
+    this.find("[data-team]").hidden = this.me.role === "annotator";
     this.find("[data-do=logout]").hidden = this.me.local;
     guidelines(this, innerWidth > 1100 && recall("guidelines") !== false, false);
     const { saved, refused } = await this.line.outbox.flush();

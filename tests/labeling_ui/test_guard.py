@@ -44,12 +44,8 @@ EXPECTED = {
     "GET /static/0123abcd": EVERYBODY,
     "GET /svelte/0123abcd": EVERYBODY,
     "GET /team": TEAM,
-    "GET /team/": TEAM,
-    "GET /team/config": TEAM,
-    "GET /team/theme.css": TEAM,
-    "GET /team/assets/0123abcd": TEAM,
-    "GET /team/static/0123abcd": TEAM,
-    "GET /team/svelte/0123abcd": TEAM,
+    "GET /v1/team/sections": TEAM,
+    "GET /v1/team/section/0123abcd": TEAM,
 }
 """What is open, and to whom: nobody logged in, annotator, reviewer, admin. Every other route of the app must be shut."""
 
@@ -118,7 +114,7 @@ def test_every_route_for_every_role(whole):
     app, browsers = whole
     routes = routes_of(app._app) | set(EXPECTED)
     assert len(routes) > 60, "Gradio's own are among them"
-    assert {one for one in EXPECTED if one not in routes_of(app._app)} <= {"GET /team", "GET /ui/main.js"}
+    assert {one for one in EXPECTED if one not in routes_of(app._app)} <= {"GET /ui/main.js"}
     last = sorted(routes, key=lambda one: "logout" in one)
     found = {one: tuple(verdict(browser, *one.split(" ")) for browser in browsers) for one in last}
     for browser, name in zip(browsers[1:], PEOPLE):

@@ -28,6 +28,7 @@ from answering import key, prompts, sets, slot, tiers
 
 from alignment.preferences.adding import Queue
 from alignment.preferences.errors import Refused
+from alignment.preferences.reading import Choice
 from alignment.preferences.store import Store
 from alignment.records import Demonstration, Ranking, Response, ResponseSet, Verdict
 
@@ -258,8 +259,9 @@ def test_gold_is_mixed_in_silently(url, clock):
         task = store.next_task("ann")
         assert task.prompt == "gold prompt"
         store.submit("ann", task.lease, tiers(task, "a", "c", "b"), key())
-        result = store.gold_results()[0]
-        assert (result.annotator, result.right, result.pairs) == ("ann", 2, 3)
+        (said,) = store.labels(Choice("gold"))
+        assert (said.annotator, said.body["ranks"]) == ("ann", [1, 3, 2])
+        assert store.known_answers() == {said.task: (1, 2, 3)}
         assert store.records().rankings == []  # nothing is trained on what was known
         assert store.next_task("ann").prompt == "r prompt 0"
         assert store.progress().done == 0

@@ -1,0 +1,77 @@
+// A section as the server computes it: sentences, plots, tables. A plot is an <img>, in which nothing can run or load.
+import { make } from "./dom.js";
+
+const AGAIN_MS = 1000;
+
+// Waits until it is computed, and draws it. Answers the section, or null where another was opened meanwhile.
+export async function drawn(page, place, { name, still }) {
+  const body = make("div", { class: "team-body" }, make("p", { class: "hint waiting" }, "Computing …"));
+  place.append(body);
+  return show(page, body, name, still, false);
+}
+
+async function show(page, body, name, still, fresh) {
+  let section = await wanted(page, name, still, fresh);
+  if (!still()) return null;
+  draw(page, body, name, section, still);
+  return section;
+}
+
+// fresh: one that is newer than what is there.
+async function wanted(page, name, still, fresh) {
+  for (let first = true; still(); first = false) {
+    const { section } = await page.ask("GET", `/v1/team/section/${name}${fresh && first ? "?fresh=true" : ""}`);
+    if (section && !(fresh && section.computing)) return section;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  }
+  return null;
+}
+
+function draw(page, body, name, section, still) {
+  const again = make("button", { type: "button", class: "quiet small" }, "Compute again");
+  again.addEventListener("click", async () => {
+    again.setAttribute("aria-disabled", "true");
+    again.textContent = "Computing …";
+    await show(page, body, name, still, true);
+    if (still()) page.tell(`${section.title ?? "The section"} is up to date.`);
+    body.querySelector(".made button")?.focus();
+  });
+  const made = make("p", { class: "hint made" }, `${asOf(section)} `, again);
+  if (section.problem) return body.replaceChildren(make("p", { class: "problem", role: "alert" }, `${section.problem}.`), made);
+  body.replaceChildren(...pieces(section), made);
+}
+
+// What a section consists of, without when it was made.
+export function pieces(section) {
+  const parts = [];
+  if (section.verdict?.length) parts.push(lead(section.verdict));
+  if (section.figures?.length) parts.push(make("div", { class: "figures" }, ...section.figures.map(figure)));
+  for (const one of section.tables ?? []) parts.push(table(one));
+  return parts;
+}
+
+// verdict: made by the server (alignment/report/document.py), which escapes every value in it.
+function lead(verdict) {
+  const element = make("p", { class: "lead" });
+  element.innerHTML = verdict.join(" ");
+  return element;
+}
+
+function asOf(section) {
+  const at = new Date(Date.now() - 1000 * section.age).toLocaleTimeString([], { timeStyle: "medium" });
+  return `${section.basis ? `${section.basis} ` : ""}As of ${at}.`;
+}
+
+export function figure({ title, svg, alt, caption }) {
+  const image = make("img", { src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`, alt });
+  return make("figure", { class: "sheet" }, make("h2", {}, title), image, caption ? make("figcaption", {}, caption) : "");
+}
+
+// cells: (row, place) → elements to put into the last cell of a row, for sections that do something with it.
+export function table({ caption, head, rows, note }, cells = null) {
+  const id = `team-${caption.toLowerCase().replace(/[^a-z]+/g, "-")}`;
+  const top = make("tr", {}, ...head.map((one) => make("th", { scope: "col" }, one)), cells ? make("td", {}) : "");
+  const body = rows.map((row) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, row[0]), ...row.slice(1).map((cell) => make("td", {}, cell)), cells ? make("td", { class: "do" }, ...cells(row)) : ""));
+  const scroll = make("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": id }, make("table", {}, make("thead", {}, top), make("tbody", {}, ...body)));
+  return make("div", { class: "sheet table" }, make("h2", { id }, caption), scroll, note ? make("p", { class: "hint" }, note) : "");
+}
