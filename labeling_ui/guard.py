@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from labeling_ui.roles import Person
+from labeling_ui.roles import ROLES, Person
 from labeling_ui.rules import OPEN, Rule, rule_of
 
 COOKIE = "align_session"
@@ -130,7 +130,7 @@ def _inside(rule: Rule | None, person: Person | None) -> Refusal | None:
         location = "/login" if rule.page else None
         return Refusal(303 if rule.page else 401, "login", "you are logged out; log in again", location)
     if person.role not in rule.roles:
-        return Refusal(403, "closed", "this page is for reviewers")
+        return Refusal(403, "closed", f"this is for {' and '.join(f'{role}s' for role in ROLES if role in rule.roles)}")
     return None
 
 

@@ -10,6 +10,9 @@ EVERYBODY = frozenset(ROLES)
 TEAM = frozenset(ROLES[1:])
 """Those who may see what others did."""
 
+ADMIN = frozenset(ROLES[2:])
+"""Those who may set people aside, and see which model wrote what."""
+
 
 @dataclass(frozen=True)
 class Person:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from labeling_ui.roles import EVERYBODY, TEAM
+from labeling_ui.roles import ADMIN, EVERYBODY, TEAM
 
 OPEN = None
 """In place of roles: without a login, too."""
@@ -43,6 +43,15 @@ RULES = (
     Rule("GET", "/team", TEAM, page=True),
     Rule("GET", "/v1/team/sections", TEAM),
     Rule("GET", "/v1/team/section/[0-9a-z-]+", TEAM),
+    Rule("GET", "/v1/team/people", TEAM),
+    Rule("POST", "/v1/team/quarantine", ADMIN),
+    Rule("POST", "/v1/team/release", ADMIN),
+    Rule("POST", "/v1/team/adjudicate", TEAM),
+    Rule("GET", "/v1/team/answers/[0-9a-f]{1,64}", TEAM),
+    Rule("GET", "/v1/team/audit", TEAM),
+    Rule("GET", "/v1/team/snapshots", TEAM),
+    Rule("POST", "/v1/team/snapshot", TEAM),
+    Rule("GET", "/v1/team/download/[0-9a-f]{8,64}/[0-9a-z]+", ADMIN),
     Rule("GET", f"/{GRADIO_PAGE}", EVERYBODY, page=True),
 )
 

@@ -80,13 +80,19 @@ def gold_accuracy(labels: Iterable[Label]) -> Estimate | None:
     answer counts: items are independent trials, pairs of one item are not. Source: Clopper & Pearson 1934."""
     right: dict[str, bool] = {}
     for label in labels:
-        wanted = strict_pairs(label.expected or ())
-        if wanted and not label.skipped:
-            right.setdefault(label.task, set(wanted) <= set(strict_pairs(label.ranks)))
+        answered = answered_right(label)
+        if answered is not None:
+            right.setdefault(label.task, answered)
     if not right:
         return None
     low, high = clopper_pearson(sum(right.values()), len(right))
     return Estimate(sum(right.values()) / len(right), low, high, len(right), len(right))
+
+
+def answered_right(label: Label) -> bool | None:
+    """Whether every strict pair of `expected` is ordered so; None where there is none, or the item was skipped."""
+    wanted = strict_pairs(label.expected or ())
+    return set(wanted) <= set(strict_pairs(label.ranks)) if wanted and not label.skipped else None
 
 
 def self_consistency(labels: Iterable[Label], seed: int = 0) -> Estimate | None:

@@ -42,16 +42,17 @@ def take_up(connection: Connection, now: int, name: str, task: int, draw: random
     ids = list(connection.execute(IDS, {"of_task": task}).scalars())
     own = select(ASSIGNMENTS).where(ASSIGNMENTS.c.task == task, ASSIGNMENTS.c.annotator == name)
     there = connection.execute(own).one_or_none()
+    lease = secrets.token_hex(16) if there is None else str(there.lease)
     if there is None:
         _require_neutral(connection, name, ids)
         shown = distinct(ids)
         draw.shuffle(shown)
-        row = {"task": task, "annotator": name, "lease": secrets.token_hex(16), "shown": json.dumps(shown)}
+        row = {"task": task, "annotator": name, "lease": lease, "shown": json.dumps(shown)}
         connection.execute(LEASE, row | {"state": OFFERED, "leased": now, "expires": now, "draft": None})
         append(connection, now, name, ADJUDICATE, {}, task=task, task_id=found.id)
     elif there.state != OFFERED:
         raise Refused("conflict", f"{name!r} has had this task before; another reviewer must adjudicate it")
-    mine = assignment(connection, name, row["lease"] if there is None else there.lease)
+    mine = assignment(connection, name, lease)
     assert mine is not None
     return view(connection, mine, members(connection, task))
 

@@ -6,7 +6,7 @@ import { ACTIONS, defaults, saveKeys } from "./keys.js";
 
 const REASONS = ["I do not know this field or language", "The text is broken or unreadable", "It disturbs me", "Too long for now"];
 
-function open(title, ...content) {
+export function open(title, ...content) {
   const close = make("button", { type: "button", class: "quiet close", on: { click: () => dialog.close() } }, "Close");
   const dialog = make("dialog", { class: "window", "aria-labelledby": "align-window-title" }, make("h2", { id: "align-window-title" }, title), ...content, close);
   dialog.addEventListener("close", () => dialog.remove());

@@ -2,43 +2,42 @@
 import { make } from "./dom.js";
 
 const AGAIN_MS = 1000;
+const LONG = 40; // letters; a longer cell is a text, and wraps
 
-// Waits until it is computed, and draws it. Answers the section, or null where another was opened meanwhile.
-export async function drawn(page, place, { name, still }) {
+// Waits until it is computed, and draws it; again when it is asked for. more(section, body): what else is put into it.
+export async function drawn(page, place, entry, more = async () => {}) {
   const body = make("div", { class: "team-body" }, make("p", { class: "hint waiting" }, "Computing …"));
   place.append(body);
-  return show(page, body, name, still, false);
+  await show(page, body, entry, more, false);
 }
 
-async function show(page, body, name, still, fresh) {
-  let section = await wanted(page, name, still, fresh);
-  if (!still()) return null;
-  draw(page, body, name, section, still);
-  return section;
+async function show(page, body, entry, more, fresh) {
+  const section = await wanted(page, entry, fresh);
+  if (!entry.still()) return;
+  const again = make("button", { type: "button", class: "quiet small" }, "Compute again");
+  again.addEventListener("click", async () => {
+    if (again.hasAttribute("aria-disabled")) return;
+    again.setAttribute("aria-disabled", "true");
+    again.textContent = "Computing …";
+    await show(page, body, entry, more, true);
+    if (!entry.still()) return;
+    page.tell("The figures are new.");
+    body.querySelector(".made button").focus();
+  });
+  const made = make("p", { class: "hint made" }, `${asOf(section)} `, again);
+  if (section.problem) return body.replaceChildren(make("p", { class: "problem", role: "alert" }, `${section.problem}.`), made);
+  body.replaceChildren(...pieces(section), made);
+  await more(section, body);
 }
 
 // fresh: one that is newer than what is there.
-async function wanted(page, name, still, fresh) {
+async function wanted(page, { name, still }, fresh) {
   for (let first = true; still(); first = false) {
     const { section } = await page.ask("GET", `/v1/team/section/${name}${fresh && first ? "?fresh=true" : ""}`);
     if (section && !(fresh && section.computing)) return section;
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
   return null;
-}
-
-function draw(page, body, name, section, still) {
-  const again = make("button", { type: "button", class: "quiet small" }, "Compute again");
-  again.addEventListener("click", async () => {
-    again.setAttribute("aria-disabled", "true");
-    again.textContent = "Computing …";
-    await show(page, body, name, still, true);
-    if (still()) page.tell(`${section.title ?? "The section"} is up to date.`);
-    body.querySelector(".made button")?.focus();
-  });
-  const made = make("p", { class: "hint made" }, `${asOf(section)} `, again);
-  if (section.problem) return body.replaceChildren(make("p", { class: "problem", role: "alert" }, `${section.problem}.`), made);
-  body.replaceChildren(...pieces(section), made);
 }
 
 // What a section consists of, without when it was made.
@@ -70,8 +69,8 @@ export function figure({ title, svg, alt, caption }) {
 // cells: (row, place) → elements to put into the last cell of a row, for sections that do something with it.
 export function table({ caption, head, rows, note }, cells = null) {
   const id = `team-${caption.toLowerCase().replace(/[^a-z]+/g, "-")}`;
-  const top = make("tr", {}, ...head.map((one) => make("th", { scope: "col" }, one)), cells ? make("td", {}) : "");
-  const body = rows.map((row) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, row[0]), ...row.slice(1).map((cell) => make("td", {}, cell)), cells ? make("td", { class: "do" }, ...cells(row)) : ""));
+  const top = make("tr", {}, ...head.map((one) => make("th", { scope: "col" }, one)), cells ? make("th", { scope: "col" }, make("span", { class: "hidden-text" }, "action")) : "");
+  const body = rows.map((row) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, row[0]), ...row.slice(1).map((cell) => make("td", { class: cell.length > LONG && "long" }, cell)), cells ? make("td", { class: "do" }, ...cells(row)) : ""));
   const scroll = make("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": id }, make("table", {}, make("thead", {}, top), make("tbody", {}, ...body)));
   return make("div", { class: "sheet table" }, make("h2", { id }, caption), scroll, note ? make("p", { class: "hint" }, note) : "");
 }

@@ -1,10 +1,14 @@
 // The team's page: a menu of sections, one of them open. Its address says which: /team#agreement.
 import { call } from "./calls.js";
 import { make } from "./dom.js";
+import { audit } from "./team-audit.js";
+import { disputes } from "./team-disputes.js";
+import { exporting } from "./team-export.js";
+import { annotators } from "./team-people.js";
 import { drawn } from "./team-section.js";
 
-const OWN = {};
-// Sections that are more than figures: name → (page, place), which fills the place.
+// Sections that are more than figures: each fills its place.
+const OWN = { annotators, disputes, audit, export: exporting };
 
 const root = document.querySelector("#align");
 const page = {

@@ -17,8 +17,9 @@ REST = 10
 @dataclass
 class Result:
     data: dict[str, Any]
-    at: float
+    made: float
     took: float
+    old: bool = False
 
 
 class Kept:
@@ -28,6 +29,7 @@ class Kept:
         self._compute, self._clock = compute, clock
         self._results: dict[str, Result] = {}
         self._asked: set[str] = set()
+        self._changes = 0
         self._lock, self._one = threading.Lock(), threading.Lock()
 
     def get(self, name: str, fresh: bool = False) -> dict[str, Any] | None:
@@ -35,12 +37,19 @@ class Kept:
         more while the next is computed (`computing`). fresh: whatever its age, the next is wanted."""
         with self._lock:
             last = self._results.get(name)
-            if last is None or fresh or self._clock() - last.at >= max(KEEP_SECONDS, REST * last.took):
+            if last is None or fresh or last.old or self._clock() - last.made >= max(KEEP_SECONDS, REST * last.took):
                 self._ask(name)
             computing = name in self._asked
         if last is None:
             return None
-        return {**last.data, "age": self._clock() - last.at, "took": last.took, "computing": computing}
+        return {**last.data, "age": self._clock() - last.made, "took": last.took, "computing": computing}
+
+    def outdate(self) -> None:
+        """What is there is old: the next who asks gets it once more, and what follows is new."""
+        with self._lock:
+            self._changes += 1
+            for one in self._results.values():
+                one.old = True
 
     def _ask(self, name: str) -> None:
         if name not in self._asked:
@@ -49,11 +58,11 @@ class Kept:
 
     def _work(self, name: str) -> None:
         with self._one:
-            began = self._clock()
+            began, changes = self._clock(), self._changes
             try:
                 data = self._compute(name)
             except Exception as error:
                 data = {"problem": f"the figures could not be computed: {type(error).__name__}: {error}"}
             with self._lock:
-                self._results[name] = Result(data, began, self._clock() - began)
+                self._results[name] = Result(data, began, self._clock() - began, old=changes != self._changes)
                 self._asked.discard(name)

@@ -13,20 +13,26 @@ from alignment.preferences.store import Store
 @dataclass(frozen=True)
 class Entry:
     """name: in the page's address. maker: `module:function`, from the labels to a `document.Section`; imported where it is
-    computed (child.py), never in the server."""
+    computed (child.py), never in the server. "": the page asks for it by itself."""
 
     name: str
     title: str
-    maker: str
+    maker: str = ""
 
 
 SECTIONS = (
     Entry("progress", "Progress", "labeling_ui.team.progress:section"),
     Entry("agreement", "Agreement", "labeling_ui.team.agreement:section"),
+    Entry("annotators", "Annotators", "labeling_ui.team.annotators:section"),
+    Entry("bias", "Position and length", "labeling_ui.team.bias:section"),
+    Entry("gold", "Gold items", "labeling_ui.team.gold:section"),
+    Entry("disputes", "Disagreements", "labeling_ui.team.disputes:section"),
+    Entry("audit", "Audit trail"),
+    Entry("export", "Export"),
 )
 """In the order of the page."""
 
-COMPUTED = {entry.name: entry.maker for entry in SECTIONS}
+COMPUTED = {entry.name: entry.maker for entry in SECTIONS if entry.maker}
 
 
 def computed(store: Store, name: str) -> dict[str, Any]:

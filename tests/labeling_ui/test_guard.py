@@ -21,6 +21,7 @@ from labeling_ui.guard import COOKIE, LARGEST_BODY, Site
 from labeling_ui.serve import origins
 
 NOBODY, EVERYBODY, TEAM = ("in", "in", "in", "in"), ("login", "in", "in", "in"), ("login", "closed", "in", "in")
+ADMIN = ("login", "closed", "closed", "in")
 EXPECTED = {
     "GET /login": NOBODY,
     "POST /v1/login": NOBODY,
@@ -46,6 +47,15 @@ EXPECTED = {
     "GET /team": TEAM,
     "GET /v1/team/sections": TEAM,
     "GET /v1/team/section/0123abcd": TEAM,
+    "GET /v1/team/people": TEAM,
+    "POST /v1/team/quarantine": ADMIN,
+    "POST /v1/team/release": ADMIN,
+    "POST /v1/team/adjudicate": TEAM,
+    "GET /v1/team/answers/0123abcd": TEAM,
+    "GET /v1/team/audit": TEAM,
+    "GET /v1/team/snapshots": TEAM,
+    "POST /v1/team/snapshot": TEAM,
+    "GET /v1/team/download/0123abcd/0123abcd": ADMIN,
 }
 """What is open, and to whom: nobody logged in, annotator, reviewer, admin. Every other route of the app must be shut."""
 
@@ -71,7 +81,8 @@ def verdict(browser, method: str, path: str) -> str:
     if answer.status_code in (303, 401):
         return "login"
     said = answer.json().get("sentence", "") if "json" in answer.headers.get("content-type", "") else ""
-    return {"this page is for reviewers": "closed", "there is no such page": "shut"}.get(said, "in")
+    closed = {"this is for reviewers and admins": "closed", "this is for admins": "closed"}
+    return {**closed, "there is no such page": "shut"}.get(said, "in")
 
 
 def raw_get(app, path: str, cookie: str) -> tuple[int, str]:
