@@ -10,7 +10,7 @@ from alignment.agreement.label import Label
 from alignment.agreement.quality import GOLD_FLOOR, Quality, qualities, quarantine
 from alignment.intervals import Estimate
 from alignment.report import words
-from alignment.report.agreement import consensus_forest
+from alignment.report.agreement import consensus_forest, gold_forest
 from alignment.report.document import Section, Table, say
 from labeling_ui.team.material import Given, Material
 
@@ -27,13 +27,13 @@ def section(material: Material) -> Section:
         return Section("annotators", "Annotators", [say("Nobody has ranked anything yet.")])
     busy = most_labels(several, MOST_ROWS)
     advice = quarantine(several)
-    forest = consensus_forest(most_labels(several, MOST_LINES))
+    drawn = most_labels(several, MOST_LINES)
     tables = [_quality(busy, material.quarantined, len(several)), _work(busy, material.given + material.gold)]
     return Section(
         "annotators",
         "Annotators",
         verdict=[_sentence(several, advice, material.quarantined)],
-        figures=[forest] if forest else [],
+        figures=[one for one in (consensus_forest(drawn), gold_forest(drawn)) if one],
         tables=[*_advice(advice), *tables],
     )
 

@@ -54,7 +54,8 @@ def _label(body: Body) -> str:
 
 def _answer(body: Body) -> str:
     if "ranks" in body:
-        compared = [rank for rank in body["ranks"] if rank is not None]
+        cards = [body["ranks"][position] for position in body["shown"]]  # identical responses share one
+        compared = [rank for rank in cards if rank is not None]
         ties = len(compared) - len(set(compared))
         return f"ranked {len(compared)} responses" + (", with ties" if ties else "")
     if "verdict" in body:
