@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,6 +28,13 @@ KINDS: tuple[Kind, ...] = ("rankings", "demonstrations", "verdicts")
 TASK_COLUMNS = (TASKS.c.kind.label("task_kind"), TASKS.c.record_id, TASKS.c.group_name, TASKS.c.source, TASKS.c.slice)
 AT_ONCE = 400
 """Labels whose responses one query brings."""
+
+WANTED = (
+    select(EVENTS, PROMPTS.c.prompt, TASKS.c.purpose, *TASK_COLUMNS)
+    .join(TASKS, TASKS.c.number == EVENTS.c.task)
+    .join(PROMPTS, PROMPTS.c.id == TASKS.c.prompt_id)
+    .order_by(EVENTS.c.number)
+)
 
 
 @dataclass(frozen=True)
@@ -80,19 +87,26 @@ STANDING = Choice()
 
 def labels(connection: Connection, snapshot: int | None = None, choice: Choice = STANDING) -> Iterator[Label]:
     """Standing labels that count, oldest first; or exactly those of a snapshot."""
-    wanted = (
-        select(EVENTS, PROMPTS.c.prompt, TASKS.c.purpose, *TASK_COLUMNS)
-        .join(TASKS, TASKS.c.number == EVENTS.c.task)
-        .join(PROMPTS, PROMPTS.c.id == TASKS.c.prompt_id)
-        .order_by(EVENTS.c.number)
-    )
-    if snapshot is not None:
-        wanted = wanted.join(SNAPSHOT_EVENTS, SNAPSHOT_EVENTS.c.event == EVENTS.c.number)
-        wanted = wanted.where(SNAPSHOT_EVENTS.c.snapshot == snapshot)
+    if snapshot is None:
+        wanted = _chosen(WANTED, choice)
     else:
-        wanted = _chosen(wanted, choice)
+        wanted = WANTED.join(SNAPSHOT_EVENTS, SNAPSHOT_EVENTS.c.event == EVENTS.c.number)
+        wanted = wanted.where(SNAPSHOT_EVENTS.c.snapshot == snapshot)
     for rows in connection.execute(wanted.execution_options(yield_per=AT_ONCE)).partitions(AT_ONCE):
         yield from _with_responses(connection, rows, counted=snapshot is None)
+
+
+def standing(connection: Connection) -> list[int]:
+    """Numbers of the labels that `labels` gives, and of late ones: a short look, after which `labels_at` reads what never
+    changes."""
+    numbers = select(EVENTS.c.number).join(TASKS, TASKS.c.number == EVENTS.c.task).order_by(EVENTS.c.number)
+    return list(connection.execute(_chosen(numbers, STANDING)).scalars())
+
+
+def labels_at(connection: Connection, numbers: Sequence[int]) -> list[Label]:
+    """Of these events, at most AT_ONCE, the labels that count."""
+    rows = connection.execute(WANTED.where(EVENTS.c.number.in_(numbers))).all()
+    return list(_with_responses(connection, rows, counted=True))
 
 
 def records(found: Iterator[Label]) -> Records:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, insert, select
@@ -12,7 +13,7 @@ from alignment.labeling import iso_time
 from alignment.preferences.errors import Refused
 from alignment.preferences.events import append
 from alignment.preferences.ids import canonical
-from alignment.preferences.reading import KINDS, Records, labels, records
+from alignment.preferences.reading import KINDS, Label, Records, labels, records
 from alignment.preferences.schema import SNAPSHOT_EVENTS, SNAPSHOTS
 from alignment.records import plain
 
@@ -29,6 +30,15 @@ class Snapshot:
     created: str
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A snapshot before it is kept; events: the numbers of its labels."""
+
+    digest: str
+    counts: dict[str, int]
+    events: list[int]
+
+
 def records_digest(made: Records) -> str:
     """SHA-256 over the canonical lines of all records, sorted: the same wherever, and in whatever order, they are stored."""
     lines = sorted(canonical([kind, plain(one)]) for kind in KINDS for one in made.of(kind))
@@ -40,23 +50,25 @@ def in_order(made: Records) -> Records:
     return Records(*(sorted(made.of(kind), key=lambda one: canonical(plain(one))) for kind in KINDS))
 
 
-def take(connection: Connection, now: int, by: str) -> Snapshot:
-    """A snapshot of all standing labels that count, but for those of quarantined annotators. The same labels again are
-    the same snapshot. Refused where there is none."""
-    found = list(labels(connection))
+def prepared(found: Sequence[Label]) -> Prepared:
+    """What a snapshot of these labels is called and holds. Refused where there is none."""
     if not found:
         raise Refused("unknown", "the store holds no label yet; label or import some before a snapshot")
     made = records(iter(found))
-    name = records_digest(made)
     counts: dict[str, int] = {kind: len(made.of(kind)) for kind in KINDS}
-    there = connection.execute(select(SNAPSHOTS).where(SNAPSHOTS.c.digest == name)).one_or_none()
+    return Prepared(records_digest(made), counts, [label.event for label in found])
+
+
+def keep(connection: Connection, now: int, by: str, made: Prepared) -> Snapshot:
+    """The same labels again are the same snapshot."""
+    there = connection.execute(select(SNAPSHOTS).where(SNAPSHOTS.c.digest == made.digest)).one_or_none()
     if there is not None:
         return _snapshot(there)
-    row = {"digest": name, "counts": canonical(counts), "created": now}
+    row = {"digest": made.digest, "counts": canonical(made.counts), "created": now}
     number = connection.execute(insert(SNAPSHOTS).values(row).returning(SNAPSHOTS.c.number)).scalar_one()
-    connection.execute(insert(SNAPSHOT_EVENTS), [{"snapshot": number, "event": label.event} for label in found])
-    append(connection, now, by, "snapshot", {"digest": name, "counts": counts})
-    return Snapshot(name, counts, iso_time(now))
+    connection.execute(insert(SNAPSHOT_EVENTS), [{"snapshot": number, "event": event} for event in made.events])
+    append(connection, now, by, "snapshot", {"digest": made.digest, "counts": made.counts})
+    return Snapshot(made.digest, made.counts, iso_time(now))
 
 
 def every(connection: Connection) -> list[Snapshot]:

@@ -31,7 +31,7 @@ from alignment.preferences.labels import Past, Submission
 from alignment.preferences.leases import Terms
 from alignment.preferences.opening import open_database
 from alignment.preferences.overview import AuditEntry, Progress
-from alignment.preferences.reading import STANDING, Choice, Label, Records, records
+from alignment.preferences.reading import AT_ONCE, STANDING, Choice, Label, Records, labels_at, records, standing
 from alignment.preferences.reading import labels as read_labels
 from alignment.preferences.snapshots import Snapshot
 from alignment.preferences.transactions import Transactions
@@ -229,8 +229,17 @@ class Store:
         return self.read(headway.headway)
 
     def snapshot(self, by: str = "") -> Snapshot:
-        """All labels of now under a name made of their content; the same labels again are the same snapshot."""
-        return self.write(lambda c: snapshots.take(c, self._now(), by))
+        """All labels of now under a name made of their content; the same labels again are the same snapshot. Those of
+        quarantined annotators are left out.
+
+        Now is one short look at which labels stand. What they say never changes, and is read after it in short looks too, so
+        that annotators, whose commits may have to wait for a look, do not notice."""
+        numbers, found = self.read(standing), []
+        for first in range(0, len(numbers), AT_ONCE):
+            few = numbers[first : first + AT_ONCE]
+            found += self.read(lambda c, few=few: labels_at(c, few))
+        made = snapshots.prepared(found)
+        return self.write(lambda c: snapshots.keep(c, self._now(), by, made))
 
     def snapshots(self) -> list[Snapshot]:
         return self.read(snapshots.every)
