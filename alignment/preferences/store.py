@@ -234,12 +234,14 @@ class Store:
 
         Now is one short look at which labels stand. What they say never changes, and is read after it in short looks too, so
         that annotators, whose commits may have to wait for a look, do not notice."""
-        numbers, found = self.read(standing), []
-        for first in range(0, len(numbers), AT_ONCE):
-            few = numbers[first : first + AT_ONCE]
-            found += self.read(lambda c, few=few: labels_at(c, few))
+        numbers = self.read(standing)
+        parts = [numbers[first : first + AT_ONCE] for first in range(0, len(numbers), AT_ONCE)]
+        found = [label for part in parts for label in self._labels_at(part)]
         made = snapshots.prepared(found)
         return self.write(lambda c: snapshots.keep(c, self._now(), by, made))
+
+    def _labels_at(self, numbers: list[int]) -> list[Label]:
+        return self.read(lambda c: labels_at(c, numbers))
 
     def snapshots(self) -> list[Snapshot]:
         return self.read(snapshots.every)
