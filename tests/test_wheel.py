@@ -42,7 +42,14 @@ def test_it_holds_what_the_commands_read(names):
     ):
         assert f"alignment/{name}" in names
     assert "alignment/py.typed" in names
-    for name in ("guidelines.md", "practice.jsonl", "static/labeling.html", "static/team.html", "static/labeling.css", "static/main.js"):
+    for name in (
+        "guidelines.md",
+        "practice.jsonl",
+        "static/labeling.html",
+        "static/team.html",
+        "static/labeling.css",
+        "static/main.js",
+    ):
         assert f"labeling_ui/{name}" in names
 
 
