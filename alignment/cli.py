@@ -28,6 +28,7 @@ COMMANDS = {
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",
     "reward": "reward_model.config:COMMAND",
+    "reward changes": "reward_model.changes.config:COMMAND",
     "ppo": "ppo.config:COMMAND",
     "doctor": "ppo.doctor:COMMAND",
     "eval": "alignment.evaluate:COMMAND",

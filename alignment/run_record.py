@@ -12,6 +12,7 @@ from typing import Any
 
 from alignment.config import Settings, changed
 from alignment.run import beside, write_config, write_json
+from alignment.sources import SNAPSHOTS
 
 
 def write_result(
@@ -35,7 +36,8 @@ def write_result(
 
 
 def run_record(command: str, started: float) -> dict[str, Any]:
-    """Which command ran, when (UTC), for how long (s), in which versions, on what, and the most memory it held (bytes).
+    """Which command ran, when (UTC), for how long (s), in which versions, on what, and the most memory it held (bytes);
+    which snapshots it read where a setting named only the store.
 
     process_peak_memory_bytes is the whole process's, so in a pipeline of several stages that of all so far."""
     torch = sys.modules.get("torch")
@@ -49,6 +51,7 @@ def run_record(command: str, started: float) -> dict[str, Any]:
         "threads": torch.get_num_threads() if torch else 1,
         "process_peak_memory_bytes": peak_memory(),
         "device_peak_memory_bytes": torch.cuda.max_memory_allocated() if torch and on_gpu else None,
+        **({"snapshots": dict(SNAPSHOTS)} if SNAPSHOTS else {}),
         "versions": {"python": ".".join(map(str, sys.version_info[:3])), **{name: _version(name) for name in packages}},
     }
 

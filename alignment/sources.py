@@ -9,6 +9,9 @@ from typing import Any
 from alignment import records
 from alignment.records import Demonstration, Ranking, Verdict
 
+SNAPSHOTS: dict[str, str] = {}
+"""`store:URL` as a setting named it → `store:URL@SNAPSHOT`, which was its newest when this process read it; `run.json` keeps it."""
+
 
 def read_demonstrations(path: str | Path, name: str = "--data") -> list[Demonstration]:
     """`records.read_demonstrations`, or those of a snapshot. A UserError speaks of the setting `name`."""

@@ -36,6 +36,13 @@ def outcome(difference: float) -> float:
     return 0.5 if difference == 0 else float(difference > 0)
 
 
+def turned(before: float, after: float) -> int:
+    """1 where a difference that should be above 0 came nearer to that (from below 0 or from 0), −1 where it went the other
+    way (or to 0), 0 where its side is as before."""
+    change = outcome(after) - outcome(before)
+    return (change > 0) - (change < 0)
+
+
 def outcomes(scores: list[float], scores_against: list[float]) -> numpy.ndarray:
     """(n,) 1 where the policy's response scores higher, 0 where lower, ½ where the scores are equal."""
     return (numpy.sign(numpy.subtract(scores, scores_against)) + 1) / 2

@@ -101,7 +101,7 @@ def units(records: Sequence[Ranking | Verdict]) -> list[int]:
 
     first: dict[tuple[str, str], int] = {}
     for index, record in enumerate(records):
-        for key in _keys(record):
+        for key in keys(record):
             root[find(index)] = find(first.setdefault(key, index))
     return [find(index) for index in range(len(records))]
 
@@ -120,7 +120,7 @@ def lowest_hashes(records: Sequence[Ranking | Verdict], of: list[int], *salt: st
     """unit → the lowest of its members' hashes, each a number in [0, 1). salt: makes draws independent of each other."""
     lowest: dict[int, float] = {}
     for record, unit in zip(records, of):
-        lowest[unit] = min(lowest.get(unit, 1.0), _hash(_keys(record)[0], salt))
+        lowest[unit] = min(lowest.get(unit, 1.0), _hash(keys(record)[0], salt))
     return lowest
 
 
@@ -137,7 +137,7 @@ def _of_role(everything: Sequence[Ranking | Verdict], numbers: dict[int, int], r
         return set(units_)
     names: dict[int, tuple[str, str]] = {}
     for record, unit in zip(everything, units_):
-        names[unit] = min(names.get(unit, _keys(record)[0]), _keys(record)[0])
+        names[unit] = min(names.get(unit, keys(record)[0]), keys(record)[0])
     return {unit for unit, name in names.items() if ROLES[int(3 * _hash(name, ("role",)))] == role}
 
 
@@ -162,7 +162,7 @@ def _fields(group_field: str) -> tuple[str, ...]:
     return tuple(field.strip() for field in group_field.split(","))
 
 
-def _keys(record: Ranking | Verdict) -> list[tuple[str, str]]:
+def keys(record: Ranking | Verdict) -> list[tuple[str, str]]:
     """What ties a record to others, the one that decides its side first."""
     prompt = ("prompt", normalised(prompt_text(record.prompt)))
     return [prompt] if record.group is None else [("group", record.group), prompt]

@@ -16,7 +16,8 @@ from alignment.preferences.ids import canonical, digest_of, event_digest
 from alignment.preferences.schema import EVENTS, TASKS
 
 LABEL, SKIP, UNDO = "label", "skip", "undo"
-"""What an annotator does. All other kinds are of the team: tasks, gold, annotator, quarantine, release, snapshot, import."""
+"""What an annotator does. All other kinds are of the team: tasks, gold, annotator, quarantine, release, snapshot, import,
+reward_change."""
 
 LONGEST_KEY = 200
 

@@ -9,6 +9,7 @@ from alignment.errors import UserError
 from alignment.preferences.engine import reference, shown_url, store_url
 from alignment.preferences.reading import Kind
 from alignment.preferences.store import Store, existing
+from alignment.sources import SNAPSHOTS
 
 
 def records_at(text: str, name: str, kind: str) -> list[Any]:
@@ -29,6 +30,7 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
     if not records:
         raise UserError(f"{name} store:{store.shown}: its snapshot {name_of[:12]} holds no {kind}")
     if snapshot is None:
+        SNAPSHOTS[text] = f"{text}@{name_of}"
         print(f"{name} store:{store.shown}: its newest snapshot, {name_of[:12]}", file=sys.stderr)
     return records
 

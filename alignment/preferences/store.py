@@ -19,6 +19,7 @@ from alignment.preferences import (
     labels,
     leases,
     overview,
+    reward_changes,
     snapshots,
 )
 from alignment.preferences.adding import Added, Queue
@@ -252,6 +253,14 @@ class Store:
         if snapshot is None:
             return self.read(lambda c: records(read_labels(c)))
         return self.read(lambda c: snapshots.read(c, snapshots.find(c, snapshot)))
+
+    def add_reward_change(self, change: dict[str, Any]) -> Receipt:
+        """What `align reward changes` found, for the team. The same change again is known, and not kept twice."""
+        return self.write(lambda c: reward_changes.add(c, self._now(), change))
+
+    def reward_changes(self, limit: int = 1) -> list[AuditEntry]:
+        """The newest of them, newest first; `body` is the change."""
+        return self.trail(None, limit, by=reward_changes.BY, kind=reward_changes.KIND)
 
     def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """The append-only log: events with a number above `after`, oldest first."""

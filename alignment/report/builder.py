@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 from alignment.quantities import duration
-from alignment.report import policy, several, training, whole, words
+from alignment.report import changes, policy, several, training, whole, words
 from alignment.report.document import Page, Section
 from alignment.report.evaluation import evaluation, own_names
-from alignment.report.facts import changed_settings, glossary, machine
+from alignment.report.facts import FAMILIES, changed_settings, glossary, machine
 from alignment.report.runs import Found, Run
 
 KINDS = {
@@ -17,6 +17,7 @@ KINDS = {
     "reward": "Stage 2: reward model",
     "ppo": "Stage 3: PPO",
     "eval": "Comparison of two policies",
+    "reward changes": "What new rankings changed in the reward model",
 }
 
 
@@ -34,6 +35,7 @@ def section(run: Run, title: str, names: Callable[[Run, str], str] = own_names, 
         "sft": training.sft,
         "reward": training.reward,
         "ppo": policy.ppo,
+        "reward changes": changes.section,
         "eval": partial(evaluation, names=names, with_examples=with_examples),
     }
     unknown: Callable[[Run, str], Section] = lambda run, title: Section(run.anchor, title)  # noqa: E731
@@ -50,7 +52,12 @@ def _single(run: Run) -> Page:
     if run.seeds > 1:
         kind, facts = f"{kind}, {run.seeds} seeds", [*facts, f"{run.seeds} seeds"]
     verdict, body = made.verdict, Section(made.anchor, "Figures", [], made.figures, made.tables, made.answers)
-    return Page(run.name, kind, facts, verdict, [], [body, machine([run]), glossary({run.command})])
+    return Page(run.name, kind, facts, verdict, [], [body, machine([run]), *_glossary(run)])
+
+
+def _glossary(run: Run) -> list[Section]:
+    """Of a command that has metrics of its own."""
+    return [glossary({run.command})] if run.command in FAMILIES else []
 
 
 def _whole(found: Found) -> Page:

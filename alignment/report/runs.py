@@ -15,6 +15,7 @@ from alignment.errors import UserError
 from alignment.history import HISTORY
 
 RECORD = "run.json"
+CHANGES = "changes.json"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Run:
             raise UserError(
                 f"{path}: cannot be read ({yaml_problem(error)}); a run leaves it, so run the command again"
             ) from error
+
+    @cached_property
+    def change(self) -> dict[str, Any]:
+        """What `align reward changes` found."""
+        return self._json(CHANGES)
 
     @property
     def command(self) -> str:

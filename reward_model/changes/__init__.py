@@ -1,0 +1,1 @@
+"""`align reward changes`: what the latest rankings changed in the reward model."""
