@@ -91,25 +91,27 @@ def margins(points: list[list[float]], part: str, count: int) -> Figure:
 
 
 def tables(change: dict[str, Any]) -> list[Table]:
-    """The figures of each part; how alike the scores are, and how much they follow length."""
-    head = ["", "rankings", "pairs", "prompts", "older right", "newer right", "change (points)", "p", "towards the label", "away", "margin"]  # fmt: skip
-    rows = [[label, *_figures(found)] for label, found in _rows(change)]
-    note = (
-        "In brackets: 95 % intervals, by prompts (or groups). p: McNemar's test by prompt. Towards, away: share of pairs whose "
-        "order turned. Margin: mean change of the preferred response's score less the other's; either model's scores have "
-        "sd 1 on its own training responses. The newer model was trained on most of the new rankings: only those unseen "
-        "by both, whose prompts trained neither, tell what they are worth on others."
-    )
-    alike = [
-        [label, f"{found['n_responses']:,}", *(words.shown(found[name]) for name in ("scores_spearman", "length_spearman_old", "length_spearman_new"))]
-        for label, found in _rows(change)
-    ]  # fmt: skip
+    """The figures of each part: how many pairs are right, how many turned, how alike the scores are."""
+    rows = _rows(change)
     return [
-        Table("Older and newer", head, rows, note),
+        Table(
+            "Pairs ordered as the labels say",
+            ["", "rankings", "pairs", "prompts", "older right", "newer right", "change (points)", "p"],
+            [[label, *_right(found)] for label, found in rows],
+            "In brackets: 95 % intervals, by prompts (or groups). p: McNemar's test by prompt. The newer model was trained on most "
+            "of the new rankings: only those unseen by both, whose prompts trained neither, tell what they are worth on others.",
+        ),
+        Table(
+            "Pairs whose order turned",
+            ["", "towards the label", "away from it", "change of the margin"],
+            [[label, *_moved(found)] for label, found in rows],
+            "The margin is the preferred response's score less the other's; its mean change over all pairs. Either model's scores "
+            "have sd 1 on its own training responses.",
+        ),
         Table(
             "Scores",
             ["", "responses", "older with newer", "older with length", "newer with length"],
-            alike,
+            [[label, *_alike(found)] for label, found in rows],
             "Spearman's ρ over the different responses; length in characters.",
         ),
     ]
@@ -121,18 +123,6 @@ def most_changed(change: dict[str, Any]) -> Answers:
     return Answers("Most changed pairs", rule, list(map(_exchange, change["most_changed"])))
 
 
-def told(pair: dict[str, Any]) -> str:
-    """A most changed pair's margins, and what became of its order."""
-    return f"margin {_signed(pair['margin_old'])} → {_signed(pair['margin_new'])}: {TURNED[pair['turned']]}"
-
-
-def labelled_by(pair: dict[str, Any]) -> str:
-    name = pair["annotator"]
-    if not name:
-        return "nobody named"
-    return words.annotators({name}) if name.startswith("simulated:") else name
-
-
 def names(change: dict[str, Any]) -> tuple[str, str]:
     """What the older and the newer model are called."""
     old, new = change["old"]["model"], change["new"]["model"]
@@ -141,8 +131,20 @@ def names(change: dict[str, Any]) -> tuple[str, str]:
 
 def _exchange(pair: dict[str, Any]) -> Exchange:
     rejected, chosen = compared(pair["rejected"], pair["chosen"])
-    sides = [Answer("preferred", chosen, f"by {labelled_by(pair)}"), Answer("not preferred", rejected, told(pair))]
-    return Exchange(pair["prompt"], sides)
+    return Exchange(
+        pair["prompt"], [Answer(f"preferred by {_who(pair)}", chosen, _told(pair)), Answer("not preferred", rejected)]
+    )
+
+
+def _told(pair: dict[str, Any]) -> str:
+    return f"margin {_signed(pair['margin_old'])} → {_signed(pair['margin_new'])}: {TURNED[pair['turned']]}"
+
+
+def _who(pair: dict[str, Any]) -> str:
+    name = pair["annotator"]
+    if not name:
+        return "nobody named"
+    return words.annotators({name}) if name.startswith("simulated:") else name
 
 
 def _rows(change: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -155,13 +157,24 @@ def _rows(change: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return rows
 
 
-def _figures(found: dict[str, Any]) -> list[str]:
+def _right(found: dict[str, Any]) -> list[str]:
     counts = [f"{found[name]:,}" for name in ("n_rankings", "n_pairs", "n_units")]
     shares = [words.percent(found[name]["value"]) for name in ("accuracy_old", "accuracy_new")]
-    turns = [f"{words.percent(found[name]['value'])} [{words.interval(found[name]['low'], found[name]['high'])}]" for name in ("towards", "away")]  # fmt: skip
-    margin = found["margin_change"]
-    moved = f"{_signed(margin['value'])} [{_signed(margin['low'])} to {_signed(margin['high'])}]"
-    return [*counts, *shares, _points(found["accuracy_change"]), f"{found['p']:.3f}", *turns, moved]
+    return [*counts, *shares, _points(found["accuracy_change"]), f"{found['p']:.3f}"]
+
+
+def _moved(found: dict[str, Any]) -> list[str]:
+    turns = [
+        f"{words.percent(one['value'])} [{words.interval(one['low'], one['high'])}]"
+        for one in (found["towards"], found["away"])
+    ]
+    margin, low, high = (_signed(found["margin_change"][name]) for name in ("value", "low", "high"))
+    return [*turns, f"{margin} [{low} to {high}]"]
+
+
+def _alike(found: dict[str, Any]) -> list[str]:
+    names = ("scores_spearman", "length_spearman_old", "length_spearman_new")
+    return [f"{found['n_responses']:,}", *(words.shown(found[name]) for name in names)]
 
 
 def _ordered(found: dict[str, Any], where: str, who: tuple[str, str]) -> Markup:

@@ -46,6 +46,7 @@ export function pieces(section) {
   if (section.verdict?.length) parts.push(lead(section.verdict));
   if (section.figures?.length) parts.push(make("div", { class: "figures" }, ...section.figures.map(figure)));
   for (const one of section.tables ?? []) parts.push(table(one));
+  for (const one of section.answers ?? []) if (one.exchanges.length) parts.push(answers(one));
   return parts;
 }
 
@@ -73,4 +74,17 @@ export function table({ caption, head, rows, note }, cells = null) {
   const body = rows.map((row) => make("tr", {}, make("th", { scope: "row", dir: "auto" }, row[0]), ...row.slice(1).map((cell) => make("td", { class: cell.length > LONG && "long" }, cell)), cells ? make("td", { class: "do" }, ...cells(row)) : ""));
   const scroll = make("div", { class: "scroll", role: "region", tabindex: "0", "aria-labelledby": id }, make("table", {}, make("thead", {}, top), make("tbody", {}, ...body)));
   return make("div", { class: "sheet table" }, make("h2", { id }, caption), scroll, note ? make("p", { class: "hint" }, note) : "");
+}
+
+// Prompts with the responses to each, side by side; what only one side says is marked.
+function answers({ title, rule, exchanges }) {
+  const rows = exchanges.map((one) => make("div", { class: "exchange" }, make("p", { class: "prompt", dir: "auto" }, one.prompt), make("div", { class: "sides" }, ...one.answers.map(side))));
+  return make("div", { class: "sheet answers" }, make("h2", {}, title), make("p", { class: "hint" }, rule), ...rows);
+}
+
+const MARKED = { gone: "del", new: "ins", same: "span" };
+
+function side({ who, note, pieces: said }) {
+  const text = said.map(([kind, words]) => make(MARKED[kind], {}, words));
+  return make("div", {}, make("p", { class: "hint" }, make("b", {}, who), note ? ` · ${note}` : ""), make("p", { class: "said", dir: "auto" }, ...text));
 }

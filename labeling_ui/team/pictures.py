@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,7 @@ def plain_section(section: Section) -> dict[str, Any]:
         "verdict": [str(one) for one in section.verdict],
         "figures": [_figure(one) for one in section.figures],
         "tables": [vars(one) for one in section.tables],
+        "answers": [asdict(one) for one in section.answers],
     }
 
 

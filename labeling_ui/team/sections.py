@@ -27,6 +27,7 @@ SECTIONS = (
     Entry("bias", "Position and length", "labeling_ui.team.bias:section"),
     Entry("gold", "Gold items", "labeling_ui.team.gold:section"),
     Entry("disputes", "Disagreements", "labeling_ui.team.disputes:section"),
+    Entry("changes", "Reward model", "labeling_ui.team.changes:section"),
     Entry("audit", "Audit trail"),
     Entry("export", "Export"),
 )
@@ -36,7 +37,7 @@ COMPUTED = {entry.name: entry.maker for entry in SECTIONS if entry.maker}
 
 
 def computed(store: Store, name: str) -> dict[str, Any]:
-    """A section for the page, as JSON can hold it: {title, verdict, figures, tables, basis}; or a list of disagreements."""
+    """A section for the page, as JSON can hold it: {title, verdict, figures, tables, answers, basis}; or a list of disagreements."""
     from labeling_ui.team.material import Material
     from labeling_ui.team.pictures import plain_section
 
@@ -45,4 +46,4 @@ def computed(store: Store, name: str) -> dict[str, Any]:
     make: Callable[[Material], Any] = getattr(import_module(module), function)
     made = make(material)
     shown = made if isinstance(made, dict) else plain_section(made)
-    return {**shown, "basis": material.basis}
+    return {"basis": material.basis, **shown}
