@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
@@ -11,9 +11,11 @@ from alignment.report import charts, words
 from alignment.report.charts import Estimate
 from alignment.report.document import Answer, Answers, Exchange, Figure, Section, Table, say
 from alignment.report.plots import MUTED, SERIES, SIZE, plot
-from alignment.report.runs import Run
 from alignment.report.worddiff import compared
 from alignment.winrates import turned
+
+if TYPE_CHECKING:  # it imports torch, which the team's page does without
+    from alignment.report.runs import Run
 
 PARTS = {"new": "new", "shared": "shared", "held_out": "held-out"}
 
