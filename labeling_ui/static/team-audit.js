@@ -1,7 +1,7 @@
 // The audit trail: everything that anybody did, newest first, in plain words. It is append-only, and so is this list.
 import { make } from "./dom.js";
 
-const KINDS = ["label", "skip", "undo", "adjudicate", "tasks", "gold", "annotator", "quarantine", "release", "snapshot", "import"];
+const KINDS = ["label", "skip", "undo", "adjudicate", "tasks", "gold", "annotator", "quarantine", "release", "snapshot", "reward_change", "import"];
 
 export async function audit(page, place, { still }) {
   const { people } = await page.ask("GET", "/v1/team/people");

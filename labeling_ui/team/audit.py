@@ -89,6 +89,7 @@ SAID: dict[str, Callable[[Body], str]] = {
     "quarantine": lambda body: f"set {body['name']} aside: {body['reason']}",
     "release": lambda body: f"released {body['name']}: {body['reason']}",
     "snapshot": _snapshot,
+    "reward_change": lambda body: f"compared the reward model {body['new']['model']} with {body['old']['model']}",
     "import": lambda body: f"brought in {body['new']:,} labels; {body['known']:,} were there",
 }
 """Kind of event → what it says."""

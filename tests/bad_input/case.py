@@ -22,6 +22,7 @@ GOOD = {
     "sample": "--policy policy --prompts prompts.jsonl --output out --max-new-tokens 4 --threads 1",
     "rank": "--responses responses.jsonl --annotator opinions.py:length --output out --threads 1",
     "reward": "--base policy --rankings rankings.jsonl --output out --threads 1",
+    "reward changes": "new-reward --against old-reward --output out --threads 1",
     "ppo": "--policy policy --prompts prompts.jsonl --reward opinions.py:length --output out --threads 1"
     " --steps 1 --batch-size 4 --minibatch-size 4 --max-new-tokens 4",
     "eval": "--policy policy --against policy --prompts prompts.jsonl --judge opinions.py:length --output out"

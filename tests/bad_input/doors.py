@@ -21,7 +21,8 @@ SCORER_DOORS = [
     ("eval", "--judge", "reward-model:"),
     ("eval", "--reward-model", ""),
 ]
-"""Likewise for reward models."""
+RUN_DOORS = [("reward changes", "--against", "")]
+"""Likewise for reward models, and for those with the files of their run."""
 
 
 def door_cases(
@@ -76,7 +77,8 @@ SCORER_FAULTS: list[tuple[str, inputs.Spoil, list[str]]] = [
 MODELS = [
     *door_cases(DOORS, "policy", CHECKED_EVERYWHERE + POLICY_FAULTS),
     *door_cases(SCORER_DOORS, "reward-model", CHECKED_EVERYWHERE + SCORER_FAULTS),
-    *[Case("no such directory", f"{c} {flag} {prefix}./bad", {}, (f"{flag.split()[-1]}", "./bad: no such directory")) for c, flag, prefix in DOORS + SCORER_DOORS],
+    *door_cases(RUN_DOORS, "old-reward", CHECKED_EVERYWHERE + SCORER_FAULTS),
+    *[Case("no such directory", f"{c} {flag} {prefix}./bad", {}, (f"{flag.split()[-1]}", "./bad: no such directory")) for c, flag, prefix in DOORS + SCORER_DOORS + RUN_DOORS],
     *[Case("no such Hub id", f"{c} {flag} nobody/none", {}, (f"{flag} nobody/none", "a Hub id that this machine can reach")) for c, flag, _ in DOORS],
     *[Case("pickled weights on the Hub", f"{c} {flag} team/bad", inputs.downloaded(inputs.pickled), (f"{flag} team/bad: its model cannot be loaded", "safetensors"), conditions.hub_cache) for c, flag, _ in DOORS],
     *[Case("pickled adapter on the Hub", f"{c} {flag} team/bad", inputs.downloaded(inputs.a_pickled_adapter), (f"{flag} team/bad: its weights are pickled (.bin)",), conditions.hub_cache) for c, flag, _ in DOORS],
@@ -85,5 +87,12 @@ MODELS = [
     Case("adapter without its head", "ppo --reward none --lora-rank 2 --reward-model bad", inputs.spoiled("reward-model", inputs.an_adapted_scorer_without_head), ("--reward-model bad/adapter", "its score head is missing", "train it with `align reward`")),
     Case("torn adapter", "ppo --reward none --lora-rank 2 --reward-model bad", inputs.spoiled("reward-model", inputs.an_adapted_scorer_torn), ("--reward-model bad/adapter", "missing or damaged", "remove adapter/")),
     Case("a policy as the reward model", "ppo --reward none --reward-model policy", {}, ("--reward-model policy", "score head is missing")),
+    Case("a policy as the newer reward model", "reward changes policy", {}, ("NEW policy", "score head is missing")),
+    Case("a reward model without a run", "reward changes --against reward-model", {}, "--against reward-model: holds no run.json; give a directory that `align reward` wrote"),
+    Case("a reward model against itself", "reward changes --against ./new-reward", {}, "--against ./new-reward: is NEW itself"),
+    Case("reward models the wrong way round", "reward changes old-reward --against new-reward", {}, "NEW old-reward: has no new rankings"),
+    Case("rankings that have gone", "reward changes", lambda folder: (folder / "rankings.jsonl").unlink(), ("--against old-reward: it was trained with --rankings rankings.jsonl: no such file", "give --against-rankings")),
+    Case("rankings that have gone, too", "reward changes --rankings none", {}, "--rankings none: no such file"),
+    Case("no store for the change", "reward changes --store none.db", {}, "--store none.db: there is no store"),
     Case("a reward model as the policy", "sample --policy reward-model", {}, ("--policy reward-model", "is a reward model")),
 ]  # fmt: skip

@@ -13,7 +13,8 @@ from torch import nn
 
 from alignment.preferences.store import Store
 from alignment.records import read_rankings
-from alignment.run import RESULT_FILES
+from alignment.run import RESULT_FILES, write_config
+from reward_model.config import RewardSettings
 from sft.config import SFTSettings
 
 OPINIONS = """
@@ -86,6 +87,11 @@ def make_inputs(folder: Path) -> None:
     write(folder / "responses.jsonl", [{"prompt": prompt, "responses": answers} for prompt in prompts])
     rankings = [{"prompt": prompt, "responses": answers, "ranks": [1, 2, 2]} for prompt in prompts]
     write(folder / "rankings.jsonl", rankings)
+    write(folder / "more-rankings.jsonl", [*rankings, {**rankings[0], "ranks": [2, 1, 2]}])
+    for name, file in (("old-reward", "rankings.jsonl"), ("new-reward", "more-rankings.jsonl")):
+        shutil.copytree(folder / "reward-model", folder / name)
+        write_config(folder / name / "config.yaml", RewardSettings(base="policy", rankings=file, output=name))
+        (folder / name / "run.json").write_text('{"command": "reward"}')
     with Store(str(folder / "labels.db")) as store:
         store.import_records(read_rankings(folder / "rankings.jsonl"))
         store.snapshot()
