@@ -12,7 +12,7 @@ from alignment.errors import UserError
 from alignment.functions import require_finite
 from alignment.preferences.engine import reference
 from alignment.preferences.store import existing
-from alignment.records import Ranking, prompt_text
+from alignment.records import GROUP_FIELDS, Ranking, prompt_text
 from alignment.report.changes import verdict
 from alignment.report.runs import CHANGES
 from alignment.run import output_directory, write_json
@@ -71,8 +71,8 @@ def compared(inputs: Inputs, settings: ChangesSettings) -> dict[str, Any]:
     scored = _scored(inputs, settings)
     old, new, given = inputs.old, inputs.new, inputs.parts
     return {
-        "old": {"model": Path(settings.against).resolve().name, "rankings": old.references},
-        "new": {"model": Path(settings.new).resolve().name, "rankings": new.references},
+        "old": {"model": Path(settings.against).resolve().name, "rankings": old.shown},
+        "new": {"model": Path(settings.new).resolve().name, "rankings": new.shown},
         "n_new": len(given["new"]),
         "n_shared": len(given["shared"]),
         "n_gone": len(set(map(content, old.rankings)) - set(map(content, new.rankings))),
@@ -99,7 +99,7 @@ def _parts(old: Origin, new: Origin, settings: ChangesSettings) -> dict[Part, li
             "train NEW on rankings with unequal ranks"
         )
     if settings.eval_rankings is not None:
-        parts["held_out"] = read(settings.eval_rankings, "--eval-rankings", "group")
+        parts["held_out"] = read(settings.eval_rankings, "--eval-rankings", ",".join(GROUP_FIELDS))
     return parts
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alignment.errors import UserError
 from alignment.preferences.engine import reference
+from alignment.preferences.errors import without_password
 from alignment.preferences.ids import digest_of
 from alignment.preferences.store import existing
 from alignment.records import Ranking, Verdict, plain
@@ -26,6 +27,11 @@ class Origin:
     rankings: list[Ranking]
     references: list[str]
     learned: frozenset[tuple[str, str]]
+
+    @property
+    def shown(self) -> list[str]:
+        """The references without passwords: others read what is kept."""
+        return [without_password(one) for one in self.references]
 
     def taught_by(self, ranking: Ranking) -> bool:
         """Whether it was trained on a ranking of the same prompt or group."""
@@ -62,8 +68,8 @@ def require_one_store(old: Origin, new: Origin, name: str) -> None:
     for url, snapshot in _snapshots(old):
         if stores and not any(_holds(one, snapshot) for one in stores):
             raise UserError(
-                f"{name}: was trained on snapshot {snapshot[:12]} of store:{url}, and NEW on a store without that snapshot, "
-                f"store:{next(iter(stores))}; compare reward models of one store"
+                f"{name}: was trained on snapshot {snapshot[:12]} of store:{without_password(url)}, and NEW on a store without "
+                f"that snapshot, store:{without_password(next(iter(stores)))}; compare reward models of one store"
             )
 
 

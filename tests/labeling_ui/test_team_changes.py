@@ -5,7 +5,7 @@ Mutations seen to fail:
 - answers not sent to the page -> test_the_newest_and_the_earlier_ones
 - the basis of the labels told for it -> test_the_newest_and_the_earlier_ones
 - `alignment.scorer` imported by the section -> test_without_torch
-- the section open to everybody -> test_for_the_team_alone
+- the section open to everybody, in the table of rules and in the handler -> test_for_the_team_alone
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Mutations seen to fail:
 - nothing said where no new pair is unseen by both -> test_the_verdict_without_a_test
 - older margins over newer; a turned pair drawn as one that is as before -> test_figures
 - a simulated annotator not called so; the responses exchanged; texts as markup -> test_the_most_changed, test_its_own_page
-- parts without pairs given a row -> test_tables
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from alignment.run import write_config, write_json
 from alignment.scorer import load_scorer
 from reward_model.changes import compare
 from reward_model.changes.config import COMMAND, ChangesSettings
+from reward_model.changes.origins import Origin
 from reward_model.config import RewardSettings
 from reward_model.split import split
 from reward_model.train import run as reward
@@ -187,6 +188,11 @@ def test_kept_where_it_is_told_to(folder):
     assert main(COMMAND, [*GOOD, "--store", "other.db"]) == 0
     with Store("other.db") as other, Store("labels.db") as own:
         assert [len(store.reward_changes()) for store in (other, own)] == [1, 0]
+
+
+def test_no_password_is_kept():
+    of = Origin([], ["store:postgresql://ann:secret@host/labels@0123abcd", "a.jsonl"], frozenset())
+    assert of.shown == ["store:postgresql://ann:***@host/labels@0123abcd", "a.jsonl"]
 
 
 def _itself(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ Mutations seen to fail:
 - pairs resampled in place of prompts; equal scores as 1 in place of ½; ties of the label as pairs -> test_figures_by_hand
 - a response counted once for each of its rankings; Pearson in place of Spearman -> test_figures_by_hand
 - turned from or to equal scores not counted -> test_figures_by_hand
-- `unseen` of another part, or of all -> test_parts
+- `unseen` of all -> test_parts
 - the least changed first; several of a prompt; texts not cut -> test_the_most_changed
 - all points kept; the first in place of random ones -> test_points
 """
