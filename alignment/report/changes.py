@@ -97,7 +97,7 @@ def tables(change: dict[str, Any]) -> list[Table]:
     rows = _rows(change)
     return [
         Table(
-            "Pairs ordered as the labels say",
+            "How many are right",
             ["", "rankings", "pairs", "prompts", "older right", "newer right", "change (points)", "p"],
             [[label, *_right(found)] for label, found in rows],
             "In brackets: 95 % intervals, by prompts (or groups). p: McNemar's test by prompt. The newer model was trained on most "
