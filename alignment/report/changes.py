@@ -98,21 +98,21 @@ def tables(change: dict[str, Any]) -> list[Table]:
     return [
         Table(
             "How many are right",
-            ["", "rankings", "pairs", "prompts", "older right", "newer right", "change (points)", "p"],
+            ["part", "rankings", "pairs", "prompts", "older right", "newer right", "change (points)", "p"],
             [[label, *_right(found)] for label, found in rows],
             "In brackets: 95 % intervals, by prompts (or groups). p: McNemar's test by prompt. The newer model was trained on most "
             "of the new rankings: only those unseen by both, whose prompts trained neither, tell what they are worth on others.",
         ),
         Table(
             "Pairs whose order turned",
-            ["", "towards the label", "away from it", "change of the margin"],
+            ["part", "towards the label", "away from it", "change of the margin"],
             [[label, *_moved(found)] for label, found in rows],
             "The margin is the preferred response's score less the other's; its mean change over all pairs. Either model's scores "
             "have sd 1 on its own training responses.",
         ),
         Table(
             "Scores",
-            ["", "responses", "older with newer", "older with length", "newer with length"],
+            ["part", "responses", "older with newer", "older with length", "newer with length"],
             [[label, *_alike(found)] for label, found in rows],
             "Spearman's ρ over the different responses; length in characters.",
         ),

@@ -16,6 +16,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from kept_changes import change
 from labeling_app import PASSWORD, PEOPLE, ranked
 from labeling_server import Thread, opened
 from playwright.sync_api import Browser, Page, expect
@@ -43,6 +44,8 @@ def served(tmp_path_factory):
     with opened(folder) as store:
         patch.setattr("labeling_ui.team.routes.in_child", lambda _, name: computed(store, name))
         label(store)
+        for number in (1, 2):
+            store.add_reward_change(change(number, prompt="<b>?</b> " + "w" * 300))
         server = Thread(store, auth=str(folder / "people.json"), practice=False)
         yield server
         server.close()
