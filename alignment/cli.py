@@ -24,6 +24,7 @@ COMMANDS = {
     "store migrate": "alignment.preferences.command:MIGRATE",
     "label": "labeling_ui.config:COMMAND",
     "label user": "labeling_ui.config:USER",
+    "queue": "alignment.loop.queue_config:COMMAND",
     "sft": "sft.config:COMMAND",
     "sample": "alignment.sample:COMMAND",
     "rank": "alignment.rank:COMMAND",

@@ -71,11 +71,15 @@ class Scorer:
         """(B,) scores, at least fp32, of whole sequences (prompt, response, EOS in one), each read at its last token.
 
         Right-padded, as plain transformers would: rows of unlike prompt lengths need no more places than the longest."""
-        tokens = collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device)
-        last = tokens.response_mask.sum(1) - 1
-        hidden = hidden_states(self.model, tokens)[torch.arange(len(tokens), device=last.device), last]
+        hidden = self.features(sequences)
         with torch.autocast(hidden.device.type, enabled=False):  # bfloat16 would leave a score 8 bits
             return self.head(full_precision(hidden)).squeeze(-1) + self.offset
+
+    def features(self, sequences: list[list[int]]) -> torch.Tensor:
+        """(B, D) hidden states at the last token, in the model's type: what the head reads."""
+        tokens = collate([[] for _ in sequences], sequences, self.pad_id).to(self.model.device)
+        last = tokens.response_mask.sum(1) - 1
+        return hidden_states(self.model, tokens)[torch.arange(len(tokens), device=last.device), last]
 
     def _closed(self, prompt: list[int], response: list[int], special: set[int]) -> list[int]:
         """The sequence that is read: a stop token at the response's end, or nothing there, becomes the one EOS."""

@@ -98,7 +98,7 @@ def add(connection: Connection, drafts: list[Draft], queue: Queue) -> tuple[Adde
         for one in drafts:
             _require_answerable(one)
     unique = {one.id: one for one in drafts}
-    there = _numbers(connection, list(unique))
+    there = numbers_of(connection, list(unique))
     new = [one for id_, one in unique.items() if id_ not in there]
     insert_new(connection, PROMPTS, [{"id": one.prompt[0], "prompt": one.prompt[1]} for one in new])
     texts = {id_: text for one in new for id_, text in one.texts.items()}
@@ -107,7 +107,7 @@ def add(connection: Connection, drafts: list[Draft], queue: Queue) -> tuple[Adde
     rows = [{"id": one.id, **one.fixed, **state, "overlap": queue.overlap_of(one.id)} for one in new]
     if rows:
         connection.execute(insert(TASKS), rows)
-    numbers = there | _numbers(connection, [one.id for one in new])
+    numbers = there | numbers_of(connection, [one.id for one in new])
     members = [_member(numbers[one.id], place, each) for one in new for place, each in enumerate(one.responses)]
     if members:
         connection.execute(insert(TASK_RESPONSES), members)
@@ -127,7 +127,8 @@ def for_everyone(purpose: str) -> Queue:
     return replace(Queue(), purpose=purpose, overlap=EVERYONE)
 
 
-def _numbers(connection: Connection, ids: list[str]) -> dict[str, int]:
+def numbers_of(connection: Connection, ids: list[str]) -> dict[str, int]:
+    """Task id → number, of those that are there."""
     found: dict[str, int] = {}
     for start in range(0, len(ids), AT_ONCE):
         wanted = select(TASKS.c.id, TASKS.c.number).where(TASKS.c.id.in_(ids[start : start + AT_ONCE]))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from alignment.command import Outcome
@@ -36,7 +33,7 @@ SHOWN = 20
 def bring(settings: StoreImportSettings) -> dict[str, Any]:
     """`align store import`: labels as label events, responses and prompts as tasks. All or nothing."""
     brought = bring_source(settings)
-    with _made_or_gone(settings.store), Store(settings.store) as store:
+    with opening.made_or_gone(settings.store), Store(settings.store) as store:
         if brought.kind in ("responses", "prompts"):
             queue = Queue(settings.overlap, settings.duplicate_share)
             kind = "rank" if brought.kind == "responses" else "write"
@@ -140,20 +137,6 @@ def migrate(settings: StoreSettings) -> dict[str, Any]:
     before, now = opening.migrate(engine, shown_url(url))
     engine.dispose()
     return {"store": shown_url(url), "version_before": before, "version": now}
-
-
-@contextlib.contextmanager
-def _made_or_gone(name: str) -> Iterator[None]:
-    """A file that was not there before is not there afterwards either, where nothing came of it."""
-    url = store_url(name)
-    path = Path(str(url.database)) if url.drivername == "sqlite" else None
-    new = path is not None and not path.exists()
-    try:
-        yield
-    except BaseException:
-        if path is not None and new:
-            path.unlink(missing_ok=True)
-        raise
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, exc, inspect, select
 
 from alignment.errors import UserError
-from alignment.preferences.engine import SCHEMA
+from alignment.preferences.engine import SCHEMA, store_url
 from alignment.preferences.errors import unavailable
 from alignment.preferences.migrations import MIGRATIONS
 from alignment.preferences.schema import VERSIONS
@@ -80,3 +82,17 @@ def _migrated(connection: Connection) -> tuple[int, int]:
         step(connection)
         connection.execute(VERSIONS.insert().values(version=number, applied=int(time.time() * 1000)))
     return before, max(before, len(MIGRATIONS))
+
+
+@contextlib.contextmanager
+def made_or_gone(name: str) -> Iterator[None]:
+    """A file that was not there before is not there afterwards either, where nothing came of it."""
+    url = store_url(name)
+    path = Path(str(url.database)) if url.drivername == "sqlite" else None
+    new = path is not None and not path.exists()
+    try:
+        yield
+    except BaseException:
+        if path is not None and new:
+            path.unlink(missing_ok=True)
+        raise

@@ -21,6 +21,7 @@ from alignment.preferences import (
     overview,
     reward_changes,
     snapshots,
+    tasks,
 )
 from alignment.preferences.adding import Added, Queue
 from alignment.preferences.adjudication import OthersAnswer
@@ -135,15 +136,38 @@ class Store:
 
         kind: rank (2 to 9 responses), edit (the best of 1 to 9), judge (one response: good or bad), write (a prompt).
         source: goes into the records, for measures by source."""
-        chosen = queue or Queue()
-        drafts = [adding.draft(record, kind, chosen.purpose, source) for record in records]
+        return self.add_runs([(records, queue or Queue())], kind=kind, source=source, by=by)
+
+    def add_runs(
+        self,
+        runs: Iterable[tuple[Iterable[PromptRecord | ResponseSet], Queue]],
+        *,
+        kind: str = "rank",
+        source: str | None = None,
+        by: str = "",
+    ) -> Added:
+        """Several `add_tasks` in one, all or nothing; people get them in this order."""
+        drafts = [
+            (queue, [adding.draft(one, kind, queue.purpose, source) for one in records]) for records, queue in runs
+        ]
 
         def work(connection: Any) -> Added:
-            added, _ = adding.add(connection, drafts, chosen)
-            append(connection, self._now(), by, "tasks", {"kind": kind, **vars(chosen), **vars(added)})
-            return added
+            total = Added(0, 0)
+            for queue, some in drafts:
+                added, _ = adding.add(connection, some, queue)
+                append(connection, self._now(), by, "tasks", {"kind": kind, **vars(queue), **vars(added)})
+                total = Added(total.new + added.new, total.known + added.known)
+            return total
 
         return self.write(work)
+
+    def rank_tasks(self, limit: int) -> list[ResponseSet]:
+        """The newest tasks to rank, answered or not, without gold and practice items."""
+        return self.read(lambda c: tasks.newest_to_rank(c, limit))
+
+    def without_task(self, records: Iterable[ResponseSet]) -> list[ResponseSet]:
+        """Those of the records that `add_tasks` would make a new task to rank of."""
+        return self.read(lambda c: tasks.without_task(c, list(records)))
 
     def add_gold(
         self, rankings: Iterable[Ranking], *, practice: bool = False, note: str | None = None, by: str = ""

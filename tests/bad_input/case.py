@@ -39,6 +39,7 @@ GOOD = {
     "store restore": "new.db labels.db",
     "store verify": "labels.db",
     "store migrate": "labels.db",
+    "queue": "new.db --responses responses.jsonl --reward-model reward-model --threads 1",
     "doctor": "ppo-run",
     "report": "run",
     "compare": "run other-run --output out",
@@ -58,7 +59,7 @@ def made(command: str) -> tuple[str, ...]:
     """What a run leaves in the folder."""
     if command == "doctor" or command in IN_PLACE:
         return ()
-    if command == "store restore":
+    if command in ("store restore", "queue"):
         return ("new.db",)
     if command == "report":
         return ("run/report.html",)

@@ -13,7 +13,7 @@ from bad_input.records import LINE
 FLAG = {
     command: "--workspace" if command == "demo" else "--output"
     for command in GOOD
-    if command not in ("report", "doctor", "store restore", *IN_PLACE)
+    if command not in ("report", "doctor", "queue", "store restore", *IN_PLACE)
 }
 NEW = [command for command in FLAG if command not in ("compare", "export")]
 """Commands whose output must be new, and is called `out`."""

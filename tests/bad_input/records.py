@@ -19,6 +19,7 @@ READERS = [
     ("reward", "--verdicts"),
     ("ppo", "--prompts"),
     ("eval", "--prompts"),
+    ("queue", "--responses"),
 ]
 """(command, the setting that names a JSONL file)."""
 
