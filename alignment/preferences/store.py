@@ -210,6 +210,10 @@ class Store:
             return self.read(lambda c: records(read_labels(c)))
         return self.read(lambda c: snapshots.read(c, snapshots.find(c, snapshot)))
 
+    def digest(self) -> str:
+        """The name that a snapshot of now would have."""
+        return snapshots.records_digest(self.records())
+
     def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """The append-only log: events with a number above `after`, oldest first."""
         return self.read(lambda c: overview.audit(c, after, limit))
