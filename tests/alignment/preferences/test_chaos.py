@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 import pytest
+import slow_disk
 from answering import sets
 from postgres import REASON, Cluster, binaries
 
@@ -126,12 +127,10 @@ def test_a_server_killed_at_any_moment(tmp_path):
 
 @pytest.fixture(scope="module")
 def killer(tmp_path_factory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("a C compiler is needed to stop a process at an fsync: apt-get install gcc")
-    library = tmp_path_factory.mktemp("killer") / "killer.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "killer.c", "-ldl"], check=True)
-    return library
+    made = slow_disk.library(tmp_path_factory.mktemp("killer"))
+    if made is None:
+        pytest.skip(slow_disk.REASON)
+    return made
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
