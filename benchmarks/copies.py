@@ -1,0 +1,90 @@
+"""`align store snapshot`, `backup`, `restore` and `verify` while people label and servers die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import acknowledged
+from busy import Ledger
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Copies:
+    """Of the store `url`, restored into files, and into databases of the cluster where there is one, in turn. lock: held
+    while one is made."""
+
+    def __init__(self, url: str, folder: Path, ledger: Ledger, cluster: Any) -> None:
+        self._url, self._folder, self._ledger, self._cluster = url, folder, ledger, cluster
+        self.lock = asyncio.Lock()
+
+    async def make(self, number: int, labels: int) -> dict[str, Any]:
+        """One, once so many labels are acknowledged."""
+        await self._ledger.reached(labels)
+        async with self.lock:
+            snapshot = await align("store", "snapshot", self._url)
+            before = [deed for deed in self._ledger.deeds if deed.acknowledged]
+            backup = str(self._folder / f"backup-{number}.db")
+            made = await align("store", "backup", self._url, "--output", backup)
+            began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
+            target = self._target(number)
+            restored = await align("store", "restore", target, backup)
+            verified = await align("store", "verify", target)
+            again = await align("store", "snapshot", target)
+        lacking = await asyncio.to_thread(acknowledged.missing, target, before)
+        wrong = [f"backup {number} lacks {what}" for what in lacking[:3]]
+        wrong += [f"restored copy {number}: {what}" for what in verified["fault"]]
+        digests = {made["digest"], restored["digest"], again["snapshot"]}
+        if len(digests) > 1:
+            wrong.append(f"backup {number} and what was restored of it differ: {digests}")
+        if not await asyncio.to_thread(holds, target, snapshot["snapshot"]):
+            wrong.append(f"backup {number} lacks the snapshot {snapshot['snapshot']}")
+        print(
+            f"copy {number} of {made['labels']:6} labels: {made['digest'][:12]}; {'; '.join(wrong) or 'the same restored'}"
+        )
+        return {
+            "restored_into": target.partition(":")[0] if "://" in target else "sqlite",
+            "target": target,
+            "snapshot": snapshot["snapshot"],
+            "digest": made["digest"],
+            "labels": made["labels"],
+            "acknowledged_when_it_began_and_ended": began_and_ended,
+            "wrong": wrong,
+        }
+
+    async def compared(self, copy: dict[str, Any]) -> dict[str, Any]:
+        """In the end: whatever the copy holds, the store holds too, unchanged."""
+        target = copy.pop("target")
+        changed = await asyncio.to_thread(acknowledged.changed, target, self._url)
+        more = [f"{changed} events of the copy of {copy['labels']} labels are not in the store"] if changed else []
+        return {**copy, "wrong": copy["wrong"] + more}
+
+    def _target(self, number: int) -> str:
+        if self._cluster is not None and number % 2 == 0:
+            return self._cluster.new_database()
+        return str(self._folder / f"restored-{number}.db")
+
+
+def holds(url: str, snapshot: str) -> bool:
+    from alignment.preferences.store import Store
+
+    with Store(url, create=False) as store:
+        return snapshot in {one.digest for one in store.snapshots()}
+
+
+async def align(*words: str) -> dict[str, Any]:
+    """What the command says with --json; RuntimeError where it fails, but for faults that `verify` found."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "kernels")])}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "alignment", *words, "--json", env=environment,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    if not out:
+        raise RuntimeError(f"align {' '.join(words)}: {err.decode()}")
+    return json.loads(out)
