@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotators import Annotator, Refused, Reply, Server, as_shown
+from http_annotators import Annotator, Refused, Reply, Server, as_shown
 
 DRAFTS, SKIPS, UNDOS, EDITS, REPEATS = 0.1, 0.02, 0.05, 0.05, 0.05
 """Shares of turns."""

@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
 
 import acknowledged  # noqa: E402
-from annotators import Server  # noqa: E402
+from http_annotators import Server  # noqa: E402
 from answering import prompts, sets  # noqa: E402
 from busy import Busy, Ledger  # noqa: E402
 from copies import Copies, align  # noqa: E402
