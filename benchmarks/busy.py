@@ -42,7 +42,8 @@ class Deed:
 @dataclass
 class Ledger:
     """What all annotators sent and were told. wanted: labels that the queue asks for. labels: answers acknowledged, those
-    that were taken back or replaced later among them. wrong: what must never happen, in words."""
+    that were taken back or replaced later among them. turns: kills and returns of the server and the database; odd: it is down. wrong: what must never
+    happen, in words."""
 
     wanted: int
     people: int
@@ -53,6 +54,7 @@ class Ledger:
     drafts: int = 0
     sent_again: int = 0
     wrong: list[str] = field(default_factory=list)
+    turns: Counter[str] = field(default_factory=Counter)
     idle: set[str] = field(default_factory=set)
     _awaited: list[tuple[int, asyncio.Event]] = field(default_factory=list)
 

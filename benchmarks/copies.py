@@ -16,26 +16,26 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Copies:
-    """Of the store `url`, restored into files, and into databases of the cluster where there is one, in turn. lock: held
-    while one is made."""
+    """Of the store `url`, restored into files, and into databases of the cluster where there is one, in turn."""
 
     def __init__(self, url: str, folder: Path, ledger: Ledger, cluster: Any) -> None:
         self._url, self._folder, self._ledger, self._cluster = url, folder, ledger, cluster
-        self.lock = asyncio.Lock()
+        self._lock = asyncio.Lock()  # one after the other
+        self._again = 0
 
     async def make(self, number: int, labels: int) -> dict[str, Any]:
         """One, once so many labels are acknowledged."""
         await self._ledger.reached(labels)
-        async with self.lock:
-            snapshot = await align("store", "snapshot", self._url)
+        async with self._lock:
+            snapshot = await self._align("store", "snapshot", self._url)
             before = [deed for deed in self._ledger.deeds if deed.acknowledged]
             backup = str(self._folder / f"backup-{number}.db")
-            made = await align("store", "backup", self._url, "--output", backup)
+            made = await self._align("store", "backup", self._url, "--output", backup)
             began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
             target = self._target(number)
-            restored = await align("store", "restore", target, backup)
-            verified = await align("store", "verify", target)
-            again = await align("store", "snapshot", target)
+            restored = await self._align("store", "restore", target, backup)
+            verified = await self._align("store", "verify", target)
+            again = await self._align("store", "snapshot", target)
         lacking = await asyncio.to_thread(acknowledged.missing, target, before)
         wrong = [f"backup {number} lacks {what}" for what in lacking[:3]]
         wrong += [f"restored copy {number}: {what}" for what in verified["fault"]]
@@ -54,6 +54,7 @@ class Copies:
             "digest": made["digest"],
             "labels": made["labels"],
             "acknowledged_when_it_began_and_ended": began_and_ended,
+            "commands_repeated_since_the_database_died": self._again,
             "wrong": wrong,
         }
 
@@ -63,6 +64,18 @@ class Copies:
         changed = await asyncio.to_thread(acknowledged.changed, target, self._url)
         more = [f"{changed} events of the copy of {copy['labels']} labels are not in the store"] if changed else []
         return {**copy, "wrong": copy["wrong"] + more}
+
+    async def _align(self, *words: str) -> dict[str, Any]:
+        """Again where the database died under it: what a command left behind is in nobody's way."""
+        while True:
+            turns = self._ledger.turns["database"]
+            try:
+                return await align(*words)
+            except RuntimeError:
+                if turns % 2 == 0 and turns == self._ledger.turns["database"]:
+                    raise
+                self._again += 1
+                await asyncio.sleep(0.3)
 
     def _target(self, number: int) -> str:
         if self._cluster is not None and number % 2 == 0:

@@ -15,6 +15,7 @@ from alignment.exit_codes import INTERRUPTED
 from alignment.preferences.store import Store
 from alignment.text_files import read_text
 from labeling_ui.accounts import Accounts, add_account
+from labeling_ui.claim import only_server
 from labeling_ui.config import DEMO_STORE, LOOPBACK, WILDCARD, LabelSettings, LabelUserSettings
 from labeling_ui.demo import fill
 from labeling_ui.practice import add_practice
@@ -29,13 +30,16 @@ def label(settings: LabelSettings) -> Outcome:
     if settings.auth is not None:
         Accounts(settings.auth)  # refuses a file that is none before anything is made
     with _bound(settings) as listener:
-        url = settings.store or DEMO_STORE
-        with Store(url, gold_share=settings.gold_share) as store:
+        address = settings.origin or f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
+        with (
+            Store(settings.store or DEMO_STORE, gold_share=settings.gold_share) as store,
+            only_server(store, address),
+        ):
             if settings.store is None:
                 fill(store)
             if settings.practice:
                 add_practice(store)
-            _serve(store, settings, listener, guidelines)
+            _serve(store, settings, listener, address, guidelines)
             return Outcome({"store": store.shown}, f"\nstopped; every saved label is in {store.shown}", INTERRUPTED)
 
 
@@ -51,17 +55,17 @@ def add_user(settings: LabelUserSettings) -> dict[str, Any]:
     return {"auth": settings.auth, "name": settings.name, "role": settings.role, "new": new}
 
 
-def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guidelines: str | None) -> None:
+def _serve(
+    store: Store, settings: LabelSettings, listener: socket.socket, address: str, guidelines: str | None
+) -> None:
     import uvicorn
 
     from labeling_ui.app import Setup, built_in_guidelines, make_app
     from labeling_ui.guard import Site
     from labeling_ui.server import AnnouncingServer
 
-    port = listener.getsockname()[1]
-    address = settings.origin or f"http://{_in_url(settings.host)}:{port}"
     setup = Setup(
-        site=Site(origins(settings, port)),
+        site=Site(origins(settings, listener.getsockname()[1])),
         guidelines=guidelines or built_in_guidelines(),
         practice=settings.practice,
         auth=settings.auth,

@@ -115,7 +115,8 @@ def serve(order: dict[str, Any]) -> None:
     store = Store(order["store"], gold_share=0.0)
     setup = Setup(Site(frozenset({f"http://127.0.0.1:{order['port']}"})), "# Rules", practice=False, auth=order["auth"])
     config = uvicorn.Config(make_app(store, setup, pages=False), port=order["port"], log_level="warning", ws="none")
-    AnnouncingServer(config, "ready").run()
+    with only_server(store, "a test"):
+        AnnouncingServer(config, "ready").run()
 
 
 if __name__ == "__main__":
@@ -123,6 +124,7 @@ if __name__ == "__main__":
 
     from alignment.preferences.store import Store
     from labeling_ui.app import Setup, make_app
+    from labeling_ui.claim import only_server
     from labeling_ui.guard import Site
     from labeling_ui.server import AnnouncingServer
 
