@@ -166,4 +166,6 @@ class Busy(Annotator):
         self._ledger.answers["no answer" if reply is None else str(reply.status)] += 1
         if self._deed is not None and self._deed.path == path and (reply is None or reply.status != 200):
             self._deed.unanswered += 1
+        if reply is not None and reply.status == 500:
+            raise Refused(reply.status, reply.body)  # a fault, which the page would go on asking about for ever
         return reply

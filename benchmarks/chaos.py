@@ -71,13 +71,15 @@ class Killable(Protocol):
 
 @dataclass(frozen=True)
 class Storm:
-    """labels: places of all tasks together. copies: how often the store is copied under load. seed: of all that is drawn."""
+    """labels: places of all tasks together. copies: how often the store is copied under load. seed: of all that is drawn.
+    limit: seconds after which it is given up."""
 
     labels: int = 10_000
     kills: int = 20
     people: int = 40
     copies: int = 3
     seed: int = 1
+    limit: int = 900
 
 
 class Command(Process):
@@ -169,7 +171,7 @@ async def over(storm: Storm, server: Killable, url: str, folder: Path, cluster: 
     ]
     copies = Copies(url, folder, ledger, cluster)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(storm.limit), asyncio.TaskGroup() as group:
             working = [group.create_task(one.work()) for one in people]
             kills = group.create_task(strike(storm, draw, ledger, server, cluster))
             copied = [

@@ -27,15 +27,21 @@ class Copies:
         """One, once so many labels are acknowledged."""
         await self._ledger.reached(labels)
         async with self._lock:
-            snapshot = await self._align("store", "snapshot", self._url)
-            before = [deed for deed in self._ledger.deeds if deed.acknowledged]
-            backup = str(self._folder / f"backup-{number}.db")
-            made = await self._align("store", "backup", self._url, "--output", backup)
-            began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
-            target = self._target(number)
-            restored = await self._align("store", "restore", target, backup)
-            verified = await self._align("store", "verify", target)
-            again = await self._align("store", "snapshot", target)
+            try:
+                return await self._made(number)
+            except RuntimeError as error:
+                return {"labels": labels, "wrong": [str(error)]}
+
+    async def _made(self, number: int) -> dict[str, Any]:
+        snapshot = await self._align("store", "snapshot", self._url)
+        before = [deed for deed in self._ledger.deeds if deed.acknowledged]
+        backup = str(self._folder / f"backup-{number}.db")
+        made = await self._align("store", "backup", self._url, "--output", backup)
+        began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
+        target = self._target(number)
+        restored = await self._align("store", "restore", target, backup)
+        verified = await self._align("store", "verify", target)
+        again = await self._align("store", "snapshot", target)
         lacking = await asyncio.to_thread(acknowledged.missing, target, before)
         wrong = [f"backup {number} lacks {what}" for what in lacking[:3]]
         wrong += [f"restored copy {number}: {what}" for what in verified["fault"]]
@@ -60,6 +66,8 @@ class Copies:
 
     async def compared(self, copy: dict[str, Any]) -> dict[str, Any]:
         """In the end: whatever the copy holds, the store holds too, unchanged."""
+        if "target" not in copy:
+            return copy
         target = copy.pop("target")
         changed = await asyncio.to_thread(acknowledged.changed, target, self._url)
         more = [f"{changed} events of the copy of {copy['labels']} labels are not in the store"] if changed else []

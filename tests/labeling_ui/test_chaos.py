@@ -27,7 +27,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 import chaos
 
-SMALL = chaos.Storm(labels=300, kills=3, people=12, copies=1)
+SMALL = chaos.Storm(labels=300, kills=3, people=12, copies=1, limit=120)
 SLOW_MS = "5"
 """Of each call that waits for the disk; a commit makes four or more."""
 

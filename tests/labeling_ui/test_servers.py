@@ -5,7 +5,6 @@ Mutations seen to fail: see at the end of the docstring once seen."""
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from labeling_app import ORIGIN, PASSWORD, client, logged_in, ranked
 from labeling_server import ROOT
 from refusals import refused
 
+from alignment.errors import UserError
 from alignment.preferences import verifying
 from alignment.preferences.store import Store
 from labeling_ui.app import Setup, make_app
@@ -31,7 +31,8 @@ with Store(sys.argv[1]) as store, only_server(store, "http://127.0.0.1:7860"):
 """
 
 
-def test_a_second_server_on_one_file_is_refused_and_the_first_goes_on(local, store, tmp_path, capsys):
+def test_a_second_server_on_one_file_is_refused_and_the_first_goes_on(local, store, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("labeling_ui.serve._serve", lambda *_: pytest.fail("two servers"))
     (tmp_path / "other.db").symlink_to("labels.db")
     before = store.info()
     with only_server(store, ORIGIN):
@@ -51,10 +52,12 @@ def test_a_server_that_was_killed_is_in_nobodys_way(store, tmp_path):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}"}
     line = [sys.executable, "-c", HOLD, str(tmp_path / "labels.db")]
     with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as held:
-        assert held.stdout.readline() == "held\n"
-        with pytest.raises(Exception, match="another `align label` serves it"), only_server(store, ORIGIN):
-            pass
-        held.send_signal(signal.SIGKILL)
+        try:
+            assert held.stdout.readline() == "held\n"
+            with pytest.raises(UserError, match="another `align label` serves it"), only_server(store, ORIGIN):
+                pass
+        finally:
+            held.kill()
     assert (tmp_path / "labels.db-server").exists()
     with only_server(store, ORIGIN):
         assert (tmp_path / "labels.db-server").read_text() == f"{ORIGIN}, process {os.getpid()}\n"
