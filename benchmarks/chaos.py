@@ -25,6 +25,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -169,7 +170,7 @@ async def over(storm: Storm, server: Killable, url: str, folder: Path, cluster: 
         Busy(address, name_of(number), PASSWORD, ledger, random.Random(f"{storm.seed} {number}"))
         for number in range(storm.people)
     ]
-    copies = Copies(url, folder, ledger, cluster)
+    copies = Copies(storm.copies, url, folder, ledger, cluster)
     try:
         async with asyncio.timeout(storm.limit), asyncio.TaskGroup() as group:
             working = [group.create_task(one.work()) for one in people]
@@ -230,6 +231,7 @@ def report(
         *(what for copy in copies for what in copy["wrong"]),
         *verified["fault"],
     ]
+    wrong += journal_faults(url)
     wrong += [f"{count} answers {status}" for status, count in ledger.answers.items() if status not in EXPECTED]
     said = Counter(acknowledged.KINDS[deed.path] for deed in ledger.deeds if deed.acknowledged)
     return {
@@ -246,6 +248,16 @@ def report(
         "faults": compared["counts"],
         "wrong": wrong,
     }
+
+
+def journal_faults(url: str) -> list[str]:
+    """What the file itself says of its journal (sqlite.org/fileformat.html, bytes 18 and 19: 1 rollback journal, 2 WAL): WAL
+    only where the linked SQLite has no WAL-reset bug."""
+    if "://" in url:
+        return []
+    written = tuple(Path(url).read_bytes()[18:20])
+    promised = (2, 2) if sqlite3.sqlite_version_info >= (3, 51, 3) else (1, 1)
+    return [] if written == promised else [f"SQLite {sqlite3.sqlite_version} keeps journal {written}, not {promised}"]
 
 
 EXPECTED = ("200", "401", "503", "no answer")

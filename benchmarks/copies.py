@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Copies:
-    """Of the store `url`, restored into files, and into databases of the cluster where there is one, in turn."""
+    """`count` copies of the store `url`, restored into databases of the cluster where there is one, and into files, in turn."""
 
-    def __init__(self, url: str, folder: Path, ledger: Ledger, cluster: Any) -> None:
-        self._url, self._folder, self._ledger, self._cluster = url, folder, ledger, cluster
+    def __init__(self, count: int, url: str, folder: Path, ledger: Ledger, cluster: Any) -> None:
+        self._url, self._folder, self._ledger = url, folder, ledger
+        files = [str(folder / f"restored-{number}.db") for number in range(count)]
+        self._targets = [cluster.new_database() if cluster and not n % 2 else file for n, file in enumerate(files)]
         self._lock = asyncio.Lock()  # one after the other
         self._again = 0
 
@@ -38,7 +40,7 @@ class Copies:
         backup = str(self._folder / f"backup-{number}.db")
         made = await self._align("store", "backup", self._url, "--output", backup)
         began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
-        target = self._target(number)
+        target = self._targets[number]
         restored = await self._align("store", "restore", target, backup)
         verified = await self._align("store", "verify", target)
         again = await self._align("store", "snapshot", target)
@@ -84,11 +86,6 @@ class Copies:
                     raise
                 self._again += 1
                 await asyncio.sleep(0.3)
-
-    def _target(self, number: int) -> str:
-        if self._cluster is not None and number % 2 == 0:
-            return self._cluster.new_database()
-        return str(self._folder / f"restored-{number}.db")
 
 
 def holds(url: str, snapshot: str) -> bool:

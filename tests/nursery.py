@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+MODES = {"wal": ("wal", "FULL"), "delete": ("delete", "EXTRA")}
+"""(journal_mode, synchronous) that SQLite is used in."""
 
 
 class Nursery:
@@ -50,8 +52,9 @@ class Nursery:
 class Forked:
     """A server of the nursery's, killed and started again like `labeling_server.Process`."""
 
-    def __init__(self, nursery: Nursery, store: str, auth: str | None = None) -> None:
-        self._nursery, self._order = nursery, {"store": store, "auth": auth}
+    def __init__(self, nursery: Nursery, store: str, auth: str | None = None, journal: str | None = None) -> None:
+        """journal: `wal` or `delete`, whatever the linked SQLite is."""
+        self._nursery, self._order = nursery, {"store": store, "auth": auth, "journal": journal}
         self.port = quiet_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -112,6 +115,8 @@ def fork(order: dict[str, Any]) -> int:
 
 
 def serve(order: dict[str, Any]) -> None:
+    if order["journal"]:
+        engine.sqlite_mode = lambda: MODES[order["journal"]]
     store = Store(order["store"], gold_share=0.0)
     setup = Setup(Site(frozenset({f"http://127.0.0.1:{order['port']}"})), "# Rules", practice=False, auth=order["auth"])
     config = uvicorn.Config(make_app(store, setup, pages=False), port=order["port"], log_level="warning", ws="none")
@@ -122,6 +127,7 @@ def serve(order: dict[str, Any]) -> None:
 if __name__ == "__main__":
     import uvicorn
 
+    from alignment.preferences import engine
     from alignment.preferences.store import Store
     from labeling_ui.app import Setup, make_app
     from labeling_ui.claim import only_server
