@@ -30,16 +30,13 @@ def label(settings: LabelSettings) -> Outcome:
     if settings.auth is not None:
         Accounts(settings.auth)  # refuses a file that is none before anything is made
     with _bound(settings) as listener:
-        address = settings.origin or f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
-        with (
-            Store(settings.store or DEMO_STORE, gold_share=settings.gold_share) as store,
-            only_server(store, address),
-        ):
+        url = settings.store or DEMO_STORE
+        with Store(url, gold_share=settings.gold_share) as store, only_server(store, _address(settings, listener)):
             if settings.store is None:
                 fill(store)
             if settings.practice:
                 add_practice(store)
-            _serve(store, settings, listener, address, guidelines)
+            _serve(store, settings, listener, guidelines)
             return Outcome({"store": store.shown}, f"\nstopped; every saved label is in {store.shown}", INTERRUPTED)
 
 
@@ -55,17 +52,17 @@ def add_user(settings: LabelUserSettings) -> dict[str, Any]:
     return {"auth": settings.auth, "name": settings.name, "role": settings.role, "new": new}
 
 
-def _serve(
-    store: Store, settings: LabelSettings, listener: socket.socket, address: str, guidelines: str | None
-) -> None:
+def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guidelines: str | None) -> None:
     import uvicorn
 
     from labeling_ui.app import Setup, built_in_guidelines, make_app
     from labeling_ui.guard import Site
     from labeling_ui.server import AnnouncingServer
 
+    port = listener.getsockname()[1]
+    address = _address(settings, listener)
     setup = Setup(
-        site=Site(origins(settings, listener.getsockname()[1])),
+        site=Site(origins(settings, port)),
         guidelines=guidelines or built_in_guidelines(),
         practice=settings.practice,
         auth=settings.auth,
@@ -82,6 +79,11 @@ def _serve(
     )
     with contextlib.suppress(KeyboardInterrupt):  # the normal way to stop it
         AnnouncingServer(config, _greeting(store.shown, address, settings)).run(sockets=[listener])
+
+
+def _address(settings: LabelSettings, listener: socket.socket) -> str:
+    """What people open."""
+    return settings.origin or f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
 
 
 def origins(settings: LabelSettings, port: int) -> frozenset[str]:
