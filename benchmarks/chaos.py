@@ -56,7 +56,7 @@ def main() -> int:
         return 2
     result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
     for name in chosen:
-        result[name] = {"machine": machine(), **vars(storm), **run(storm, name, options.folder)}
+        result[name] = {"machine": machine(), "storm": vars(storm), **run(storm, name, options.folder)}
         RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps({name: result[name] for name in chosen}))
     return 0 if all(result[name]["passed"] for name in chosen) else 1
