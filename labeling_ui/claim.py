@@ -1,5 +1,7 @@
-"""One server for one SQLite file. Two would not harm a label, since the file itself makes writers wait for each other; but they
-would wait for seconds, and each would know only of its own logouts and wrong passwords. Several servers: PostgreSQL."""
+"""One server for one SQLite file: a second one is refused, and told where the first is.
+
+Two would harm no label, since the file makes writers wait for each other, at times for half a second. But the second is mostly a
+mistake, and a file is for one machine. Several servers share PostgreSQL."""
 
 from __future__ import annotations
 
