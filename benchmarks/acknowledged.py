@@ -28,6 +28,7 @@ COUNTED_TASKS = "SELECT number FROM tasks WHERE purpose = 'label'"
 FAULTS = (
     "acknowledged labels lost",
     "other acknowledgements lost",
+    "places said otherwise than kept",
     "keys stored twice",
     "labels nobody sent",
     "tasks over-assigned",
@@ -55,7 +56,11 @@ def faults(connection: Connection, ledger: Ledger) -> Iterator[tuple[str, str]]:
     for event in events:
         if event["kind"] == "label" and (event["annotator"], event["key"]) not in sent:
             yield "labels nobody sent", f"event {event['number']}"
-    yield from _places(connection, events)
+    late = {row["number"] for row in rows(connection, LATE)}
+    for deed in ledger.deeds:
+        if deed.event is not None and deed.path == "/v1/submit" and deed.counted == (deed.event in late):
+            yield "places said otherwise than kept", f"event {deed.event}: counted {deed.counted}"
+    yield from _places(connection, events, late)
 
 
 def missing(url: str, deeds: Iterable[Deed]) -> list[str]:
@@ -102,10 +107,10 @@ def _twice(events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
             yield "keys stored twice", f"{who}: {count} times"
 
 
-def _places(connection: Connection, events: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    gone = {event["supersedes"] for event in events} | {row["number"] for row in rows(connection, LATE)}
+def _places(connection: Connection, events: list[dict[str, Any]], late: set[int]) -> Iterator[tuple[str, str]]:
+    gone = {event["supersedes"] for event in events}
     standing = [event for event in events if event["kind"] == "label" and event["number"] not in gone]
-    labels = Counter(event["task"] for event in standing)
+    labels = Counter(event["task"] for event in standing if event["number"] not in late)
     for number, overlap, taken, held in connection.exec_driver_sql(PLACES):
         if max(taken, held, labels[number]) > overlap:
             yield "tasks over-assigned", f"task {number}: {labels[number]} labels, {held} places held, {overlap} wanted"

@@ -14,7 +14,7 @@ from typing import Any
 
 from http_annotators import Annotator, Refused, Reply, Server, as_shown
 
-DRAFTS, SKIPS, UNDOS, EDITS, REPEATS = 0.1, 0.02, 0.05, 0.05, 0.05
+DRAFTS, SKIPS, UNDOS, EDITS, REPEATS, DAWDLES = 0.1, 0.02, 0.05, 0.05, 0.05, 0.05
 """Shares of turns."""
 
 LAST_SKIP = 0.9
@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.3
 @dataclass
 class Deed:
     """Something that was sent under a key. event: what the receipt said (an undo has no number); unanswered: calls that
-    got no answer; repeated: it had been committed by one of those."""
+    got no answer; repeated: it had been committed by one of those; counted: it came in time for its place."""
 
     annotator: str
     path: str
@@ -37,16 +37,18 @@ class Deed:
     event: int | None = None
     unanswered: int = 0
     repeated: bool = False
+    counted: bool = True
 
 
 @dataclass
 class Ledger:
     """What all annotators sent and were told. wanted: labels that the queue asks for. labels: answers acknowledged, those
-    that were taken back or replaced later among them. turns: kills and returns of the server and the database; odd: it is down. wrong: what must never
+    that were taken back or replaced later among them. lease: seconds, where some shall take longer than that; None: nobody does. turns: kills and returns of the server and the database; odd: it is down. wrong: what must never
     happen, in words."""
 
     wanted: int
     people: int
+    lease: float | None = None
     deeds: list[Deed] = field(default_factory=list)
     labels: int = 0
     in_flight: Counter[str] = field(default_factory=Counter)
@@ -101,6 +103,8 @@ class Busy(Annotator):
         if self._happens(SKIPS) and self._ledger.labels < LAST_SKIP * self._ledger.wanted:
             await self.keyed("/v1/skip", {"lease": task["lease"], "reason": "not for me"})
             return True
+        if self._ledger.lease is not None and self._happens(DAWDLES):
+            await asyncio.sleep(1.5 * self._ledger.lease)
         deed = await self._answer(task)
         if self._happens(UNDOS):
             await self._answer((await self.keyed("/v1/undo", {}))[1]["task"])
@@ -119,7 +123,8 @@ class Busy(Annotator):
         self._deed = None
         receipt = answer.get("receipt") or {}
         deed.event, deed.repeated = receipt.get("event"), receipt.get("repeated", False)
-        if not receipt.get("counted", True):
+        deed.counted = receipt.get("counted", True)
+        if not deed.counted and self._ledger.lease is None:
             self._ledger.wrong.append(f"{self.name}'s label {deed.event} came too late for its place")
         self._ledger.acknowledge(deed)
         return deed, answer
@@ -143,7 +148,8 @@ class Busy(Annotator):
         await self.ask("POST", "/v1/draft", {"lease": task["lease"], "draft": text})
         self._ledger.drafts += 1
         again = await self.next_task()
-        if again is None or (again["lease"], again["draft"]) != (task["lease"], text):
+        over = self._ledger.lease is not None and (again is None or again["lease"] != task["lease"])  # another has it
+        if not over and (again is None or (again["lease"], again["draft"]) != (task["lease"], text)):
             self._ledger.wrong.append(f"{self.name}'s draft of {task['lease']} is lost")
 
     async def _send_again(self) -> None:

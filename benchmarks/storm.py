@@ -85,11 +85,13 @@ def prepare(url: str, storm: Storm) -> None:
         store.add_gold([Ranking(one.id, one.prompt, one.responses, (1, 2, 3)) for one in sets(20, name="gold")])
 
 
-async def over(storm: Storm, server: Killable, url: str, folder: Path, cluster: Cluster | None) -> dict[str, Any]:
-    """Everything at once, and what came of it."""
+async def over(
+    storm: Storm, server: Killable, url: str, folder: Path, cluster: Cluster | None, lease: float | None = None
+) -> dict[str, Any]:
+    """Everything at once, and what came of it. lease: the server's, in seconds, where it is so short that some are late."""
     begun = time.monotonic()
     await asyncio.to_thread(server.start)
-    ledger, draw = Ledger(storm.labels, storm.people), random.Random(storm.seed)
+    ledger, draw = Ledger(storm.labels, storm.people, lease), random.Random(storm.seed)
     address = Server("127.0.0.1", server.port)
     people = [
         Busy(address, name_of(number), PASSWORD, ledger, random.Random(f"{storm.seed} {number}"))
@@ -169,6 +171,7 @@ def report(
         "passed": not wrong and not any(compared["counts"].values()),
         "durability": kept,
         "acknowledged": {**said, "draft": ledger.drafts, "sent again later": ledger.sent_again},
+        "labels_that_came_too_late_for_their_place": sum(not deed.counted for deed in ledger.deeds),
         "answers": dict(sorted(ledger.answers.items())),
         "kills": kills,
         "kills_with_requests_on_their_way": sum(bool(kill["in_flight"]) for kill in kills),

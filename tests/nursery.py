@@ -52,9 +52,12 @@ class Nursery:
 class Forked:
     """A server of the nursery's, killed and started again like `labeling_server.Process`."""
 
-    def __init__(self, nursery: Nursery, store: str, auth: str | None = None, journal: str | None = None) -> None:
-        """journal: `wal` or `delete`, whatever the linked SQLite is."""
-        self._nursery, self._order = nursery, {"store": store, "auth": auth, "journal": journal}
+    def __init__(
+        self, nursery: Nursery, store: str, auth: str | None = None, journal: str | None = None, lease: float = 1800
+    ) -> None:
+        """journal: `wal` or `delete`, whatever the linked SQLite is. lease: seconds."""
+        self._nursery = nursery
+        self._order = {"store": store, "auth": auth, "journal": journal, "lease": lease}
         self.port = quiet_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -117,7 +120,7 @@ def fork(order: dict[str, Any]) -> int:
 def serve(order: dict[str, Any]) -> None:
     if order["journal"]:
         engine.sqlite_mode = lambda: MODES[order["journal"]]
-    store = Store(order["store"], gold_share=0.0)
+    store = Store(order["store"], gold_share=0.0, lease_seconds=order["lease"])
     setup = Setup(Site(frozenset({f"http://127.0.0.1:{order['port']}"})), "# Rules", practice=False, auth=order["auth"])
     config = uvicorn.Config(make_app(store, setup, pages=False), port=order["port"], log_level="warning", ws="none")
     with only_server(store, "a test"):

@@ -62,9 +62,9 @@ def give_back(connection: Connection, task: int) -> None:
     connection.execute(GIVE_BACK, {"of_task": task})
 
 
-def own_assignment(connection: Connection, name: str, lease: str) -> Held:
+def own_assignment(connection: Connection, name: str, lease: str, to_change: bool = True) -> Held:
     """Refused where the lease is not this annotator's."""
-    found = assignment(connection, name, lease)
+    found = assignment(connection, name, lease, to_change)
     if found is None:
         raise Refused("unknown", f"task {lease!r} is not known, or not {name!r}'s; ask for the next task")
     return found
@@ -119,7 +119,8 @@ def _begun_by(practice: bool) -> Select:
     purposes = ("practice",) if practice else ("label", "gold")
     found = select(*HELD_COLUMNS).join(TASKS, TASKS.c.number == own.task)
     found = found.where(own.annotator == bindparam("name"), own.state.in_(("leased", "expired")), free)
-    return found.where(TASKS.c.purpose.in_(purposes)).order_by(own.state.desc(), own.expires.desc()).limit(1)
+    found = found.where(TASKS.c.purpose.in_(purposes)).order_by(own.state.desc(), own.expires.desc()).limit(1)
+    return found.with_for_update(of=ASSIGNMENTS, key_share=True)
 
 
 def _open_to() -> Select:

@@ -43,6 +43,9 @@ SMALL = Storm(labels=300, kills=3, people=12, copies=1, limit=120)
 SLOW_MS = "5"
 """Of each call that waits for the disk; a commit makes four or more."""
 
+LEASE = 1.0
+"""Seconds, so that tasks run out in people's hands and go to others."""
+
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory) -> dict[str, str]:
@@ -57,8 +60,8 @@ def storm(folder: Path, url: str, cluster: Cluster | None, **environment: str) -
     auth = people_file(folder, SMALL.people)
     prepare(url, SMALL)
     with Nursery(**environment) as nursery, ThreadPoolExecutor(1) as thread:  # Playwright keeps a loop in this one
-        server = Forked(nursery, url, str(auth))
-        return thread.submit(asyncio.run, over(SMALL, server, url, folder, cluster)).result()
+        server = Forked(nursery, url, str(auth), lease=LEASE)
+        return thread.submit(asyncio.run, over(SMALL, server, url, folder, cluster, LEASE)).result()
 
 
 def check(found: dict, kills: int) -> None:
@@ -68,6 +71,7 @@ def check(found: dict, kills: int) -> None:
     assert len(found["kills"]) == kills
     assert found["kills_with_requests_on_their_way"] == kills
     assert found["keys_sent_again_for_want_of_an_answer"] > 0
+    assert found["labels_that_came_too_late_for_their_place"] > 0
     assert [copy["wrong"] for copy in found["copies"]] == [[]]
 
 
