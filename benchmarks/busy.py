@@ -150,7 +150,8 @@ class Busy(Annotator):
         again = await self.next_task()
         over = self._ledger.lease is not None and (again is None or again["lease"] != task["lease"])  # another has it
         if not over and (again is None or (again["lease"], again["draft"]) != (task["lease"], text)):
-            self._ledger.wrong.append(f"{self.name}'s draft of {task['lease']} is lost")
+            came = again and {name: again[name] for name in ("lease", "draft", "practice")}
+            self._ledger.wrong.append(f"{self.name}'s draft of {task['lease']} is lost; a reload gave {came}")
 
     async def _send_again(self) -> None:
         """A receipt of long ago, once more: the same event, and nothing new."""

@@ -6,6 +6,7 @@ Mutations seen to fail:
 - places handed out without a row's lock, its condition and the table's CHECK:
   test_many_processes_label_without_treading_on_each_other, on PostgreSQL
 - an assignment read without a lock before it is changed, in each of three calls: test_a_lease_that_runs_out_while_its_holder_acts
+- what others lock taken for gone: test_a_task_in_another_hand_for_a_moment_is_still_there
 - a result given out before the commit; a key that was saved already not looked for; `synchronous = OFF`:
   test_a_kill_at_every_fsync_of_a_submit
 - a key that was saved already not looked for: test_processes_killed_at_any_moment too
@@ -20,6 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +31,9 @@ import pytest
 import slow_disk
 from answering import sets
 from postgres import REASON, Cluster, binaries
-from sqlalchemy import event
+from sqlalchemy import event, select
 
-from alignment.preferences import leases, verifying
+from alignment.preferences import leases, schema, verifying
 from alignment.preferences.adding import Queue
 from alignment.preferences.store import Store
 
@@ -128,6 +130,23 @@ def test_a_lease_that_runs_out_while_its_holder_acts(cluster, clock, does):
                 store.next_task("ann")
         assert (store.next_task("cat") is not None) == (does == "skip")
         assert store.read(lambda connection: list(verifying.faults(connection))) == []
+
+
+@pytest.mark.xdist_group("postgresql")
+def test_a_task_in_another_hand_for_a_moment_is_still_there(cluster, clock):
+    """Rows that others lock are passed over; where nothing else is left they are waited for. A practice item that five people
+    take at once is no sign that practice is over."""
+    with Store(cluster.new_database(), gold_share=0.0, clock=clock) as store, store.engine.connect() as other:
+        store.add_annotator("ann")
+        store.add_tasks(sets(2))
+        number = schema.TASKS.c.number
+        other.execute(select(number).order_by(number).limit(1).with_for_update())
+        assert store.next_task("ann").prompt == "r prompt 1"
+        store.skip("ann", store.next_task("ann").lease, "no", "the-key")
+        timer = threading.Timer(0.3, other.rollback)
+        timer.start()
+        assert store.next_task("ann").prompt == "r prompt 0"
+        timer.join()
 
 
 def test_processes_killed_at_any_moment(tmp_path):
