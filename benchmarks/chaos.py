@@ -13,7 +13,7 @@ error but 503, `align store verify` without a fault, SQLite's journal as promise
 acknowledged before it began; the snapshot that was taken just before is in it; the restored store verifies; a snapshot of
 it has the name that the backup printed as its digest; each event in it is, to its digest, an event of the store in the end.
 
-Takes 2 to 3 minutes a store for 10,000 labels and 20 kills on a machine of 2 cores. Prints a line for each kill and copy,
+Takes 2 to 3 minutes a store for 10,000 labels and 20 kills on an idle machine of 2 cores. Prints a line for each kill and copy,
 ends with one JSON line and leaves it in `benchmarks/results/chaos.json`, where a run of one store keeps the other's figures.
 """
 
