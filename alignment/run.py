@@ -135,22 +135,22 @@ def _lock(partial: Path, output: str | Path, what: str, name: str = "--output") 
     partial.mkdir(exist_ok=True)
     lock = os.open(partial, os.O_RDONLY)
     try:
-        if not _locked(lock, partial):
+        if not locked(lock, partial):
             raise UserError(f"{name} {output}: another run is writing it; wait for it, or choose another {what}")
         yield
     finally:
         os.close(lock)
 
 
-def _locked(lock: int, partial: Path) -> bool:
-    """Whether this process now holds the folder, and the folder is still the one with that name."""
+def locked(lock: int, path: Path) -> bool:
+    """Whether this process now holds the open folder or file, until it closes it, and it is still the one with that name."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # some network folders know no locks
         return True
-    return partial.exists() and os.path.samestat(os.fstat(lock), partial.stat())
+    return path.exists() and os.path.samestat(os.fstat(lock), path.stat())
 
 
 @contextlib.contextmanager

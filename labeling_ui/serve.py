@@ -15,6 +15,7 @@ from alignment.exit_codes import INTERRUPTED
 from alignment.preferences.store import Store
 from alignment.text_files import read_text
 from labeling_ui.accounts import Accounts, add_account
+from labeling_ui.claim import only_server
 from labeling_ui.config import DEMO_STORE, LOOPBACK, WILDCARD, LabelSettings, LabelUserSettings
 from labeling_ui.demo import fill
 from labeling_ui.practice import add_practice
@@ -30,7 +31,7 @@ def label(settings: LabelSettings) -> Outcome:
         Accounts(settings.auth)  # refuses a file that is none before anything is made
     with _bound(settings) as listener:
         url = settings.store or DEMO_STORE
-        with Store(url, gold_share=settings.gold_share) as store:
+        with Store(url, gold_share=settings.gold_share) as store, only_server(store, _address(settings, listener)):
             if settings.store is None:
                 fill(store)
             if settings.practice:
@@ -59,7 +60,7 @@ def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guide
     from labeling_ui.server import AnnouncingServer
 
     port = listener.getsockname()[1]
-    address = settings.origin or f"http://{_in_url(settings.host)}:{port}"
+    address = _address(settings, listener)
     setup = Setup(
         site=Site(origins(settings, port)),
         guidelines=guidelines or built_in_guidelines(),
@@ -78,6 +79,11 @@ def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guide
     )
     with contextlib.suppress(KeyboardInterrupt):  # the normal way to stop it
         AnnouncingServer(config, _greeting(store.shown, address, settings)).run(sockets=[listener])
+
+
+def _address(settings: LabelSettings, listener: socket.socket) -> str:
+    """What people open."""
+    return settings.origin or f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
 
 
 def origins(settings: LabelSettings, port: int) -> frozenset[str]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import threading
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Sessions:
     def __init__(self, accounts: Accounts, path: str, seconds: float, clock: Callable[[], float]) -> None:
         self._accounts, self._clock = accounts, clock
         self.seconds = seconds
-        self._ended = Ended(Path(f"{path}.loggedout"), clock)
+        self._ended = Ended(Path(f"{path}.loggedout"))
 
     def start(self, person: Person) -> str:
         account = self._accounts.find(person.name)
@@ -65,23 +66,34 @@ class Sessions:
 
 
 class Ended:
-    """Sessions that were logged out of, kept in a file until they would have ended anyway: a copied cookie is worth nothing."""
+    """Sessions that were logged out of: a copied cookie is worth nothing. A line for each in a file, `id until`, which all
+    servers of these people share and read on. Lines stay: a clock that is wrong for a moment must revive no cookie."""
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
-        self._path, self._clock, self._lock = path, clock, threading.Lock()
-        self._until: dict[str, float] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                name, _, until = line.partition(" ")
-                if until and float(until) > clock():
-                    self._until[name] = float(until)
-            path.write_text("".join(f"{name} {until}\n" for name, until in self._until.items()), encoding="utf-8")
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._names: set[str] = set()
+        self._read = 0  # bytes of the file, to the end of a line
 
     def __contains__(self, name: str) -> bool:
-        return name in self._until
+        with self._lock:
+            if self._path.exists():
+                self._read_on(self._path.stat().st_size)
+            return name in self._names
 
     def add(self, name: str, until: float) -> None:
-        with self._lock:
-            self._until[name] = until
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(f"{name} {until}\n")
+        with self._lock, open(self._path, "a", encoding="utf-8") as file:
+            self._names.add(name)
+            file.write(f"\n{name} {until}\n")  # a line of its own, whatever a full disk left of the last
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read_on(self, size: int) -> None:
+        """What was added to the file; all of it where somebody has shortened it."""
+        if size < self._read:
+            self._read = 0
+        if size > self._read:
+            with open(self._path, "rb") as file:
+                file.seek(self._read)
+                whole, end, _ = file.read().rpartition(b"\n")
+            self._names.update(line.partition(" ")[0] for line in whole.decode("utf-8", "replace").splitlines())
+            self._read += len(whole + end)

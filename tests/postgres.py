@@ -83,13 +83,15 @@ class Cluster:
         self.kill()  # nothing of it is kept
         shutil.rmtree(self.folder)
 
-    def new_database(self) -> str:
-        """The URL of an empty one."""
+    def new_database(self, **settings: int) -> str:
+        """The URL of an empty one, with these settings of the server's, such as commit_delay."""
         import psycopg
 
         self.databases += 1
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE d{self.databases}")
+            for name, value in settings.items():
+                connection.execute(f"ALTER DATABASE d{self.databases} SET {name} = {value}")
         return self.url(f"d{self.databases}")
 
     def url(self, database: str) -> str:

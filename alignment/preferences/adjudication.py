@@ -67,7 +67,7 @@ def settled(connection: Connection) -> dict[int, set[str]]:
 
 def others(connection: Connection, name: str, lease: str) -> list[OthersAnswer]:
     """Standing answers of all others to a task that this reviewer has adjudicated. Refused before that."""
-    mine = own_assignment(connection, name, lease)
+    mine = own_assignment(connection, name, lease, to_change=False)
     if name not in settled(connection).get(mine.task, ()):
         raise Refused("closed", "what others said is told once you have adjudicated the task yourself")
     ids = [row.response_id for row in members(connection, mine.task)]

@@ -93,13 +93,14 @@ def backup(settings: StoreBackupSettings) -> dict[str, Any]:
             ) from error
         with existing(str(path)) as copy:
             faults = list(copy.read(lambda connection: list(verifying.faults(connection))))
-            held = copy.info()
+            held, digest = copy.info(), copy.digest()
         if faults:
             raise UserError(
                 f"STORE {shown_url(store_url(settings.store))}: {faults[0]}; `align store verify` lists all"
             )
     return {
         "output": settings.output,
+        "digest": digest,
         **{name: held[name] for name in ("prompts", "responses", "tasks", "labels", "events")},
     }
 
@@ -114,7 +115,12 @@ def restore(settings: StoreRestoreSettings) -> dict[str, Any]:
             with Store(settings.store) as into:
                 copying.restore(source, into)
     with existing(settings.store) as made:
-        return {"restored": made.shown, "snapshots": len(made.snapshots()), **made.info()}
+        return {
+            "restored": made.shown,
+            "digest": made.digest(),
+            "snapshots": len(made.snapshots()),
+            **made.info(),
+        }
 
 
 def verify(settings: StoreSettings) -> Outcome:

@@ -175,7 +175,7 @@ def save_draft(connection: Connection, name: str, lease: str, draft: str) -> Non
 
 def feedback(connection: Connection, name: str, lease: str) -> dict[str, Any]:
     """Of a practice item that the annotator has answered: the known answer in slots, and why."""
-    mine = own_assignment(connection, name, lease)
+    mine = own_assignment(connection, name, lease, to_change=False)
     if mine.purpose != "practice" or mine.state != "done":
         raise Refused("closed", "only a practice item that is answered has feedback")
     known = connection.execute(select(GOLD).where(GOLD.c.task == mine.task)).one()

@@ -70,9 +70,9 @@ def one_more(connection: Connection, task: int) -> None:
     connection.execute(ONE_MORE, {"of_task": task})
 
 
-def own_assignment(connection: Connection, name: str, lease: str) -> Held:
+def own_assignment(connection: Connection, name: str, lease: str, to_change: bool = True) -> Held:
     """Refused where the lease is not this annotator's."""
-    found = assignment(connection, name, lease)
+    found = assignment(connection, name, lease, to_change)
     if found is None:
         raise Refused("unknown", f"task {lease!r} is not known, or not {name!r}'s; ask for the next task")
     return found
@@ -108,10 +108,19 @@ def _open_task(connection: Connection, name: str, terms: Terms, practice: bool) 
     if not practice and terms.draw.random() < terms.gold_share:
         purposes = ["gold", "label"]
     for purpose in purposes:
-        found = connection.execute(OPEN, {"name": name, "purpose": purpose}).first()
+        found = _first_open(connection, {"name": name, "purpose": purpose})
         if found is not None and take(connection, found.number):
             return found
     return None
+
+
+def _first_open(connection: Connection, whose: dict[str, str]) -> Row | None:
+    """What others hold locked for a moment is passed over, and waited for where nothing else is left: many take the same
+    practice item at once."""
+    found = connection.execute(OPEN, whose).first()
+    if found is None and connection.dialect.name == "postgresql":
+        found = connection.execute(OPEN_OR_WAIT, whose).first()
+    return found
 
 
 def _run_out() -> Select:
@@ -127,11 +136,12 @@ def _begun_by(practice: bool) -> Select:
     purposes = ("practice",) if practice else ("label", "gold")
     found = select(*HELD_COLUMNS).join(TASKS, TASKS.c.number == own.task)
     found = found.where(own.annotator == bindparam("name"), own.state.in_(("leased", "expired")), free)
-    return found.where(TASKS.c.purpose.in_(purposes)).order_by(own.state.desc(), own.expires.desc()).limit(1)
+    found = found.where(TASKS.c.purpose.in_(purposes)).order_by(own.state.desc(), own.expires.desc()).limit(1)
+    return found.with_for_update(of=ASSIGNMENTS, key_share=True)
 
 
-def _open_to() -> Select:
-    """Tasks that the annotator neither had before nor wrote a text of. Rows that others hold are passed over."""
+def _open_to(wait: bool) -> Select:
+    """Tasks that the annotator neither had before nor wrote a text of. wait: for rows that others hold locked."""
     name: BindParameter[str] = bindparam("name")
     number = TASKS.c.number
     had = select(ASSIGNMENTS.c.task).where(ASSIGNMENTS.c.task == number, ASSIGNMENTS.c.annotator == name)
@@ -143,14 +153,14 @@ def _open_to() -> Select:
     found = select(number, TASKS.c.id, TASKS.c.kind, TASKS.c.prompt_id, TASKS.c.purpose)
     found = found.where(TASKS.c.purpose == bindparam("purpose"), TASKS.c.taken < TASKS.c.overlap)
     found = found.where(~had.exists(), ~wrote.exists()).order_by(TASKS.c.priority.desc(), number)
-    return found.limit(1).with_for_update(of=TASKS, skip_locked=True)
+    return found.limit(1).with_for_update(of=TASKS, skip_locked=not wait)
 
 
 # Statements of the hot path are made once: to put one together costs more than to carry it out
 ONE_TASK = TASKS.c.number == bindparam("of_task")
 ONE_ASSIGNMENT = (ASSIGNMENTS.c.task == bindparam("of_task"), ASSIGNMENTS.c.annotator == bindparam("of_annotator"))
 RUN_OUT = _run_out()
-OPEN = _open_to()
+OPEN, OPEN_OR_WAIT = _open_to(wait=False), _open_to(wait=True)
 BEGUN = {practice: _begun_by(practice) for practice in (False, True)}
 IDS = (
     select(TASK_RESPONSES.c.response_id)

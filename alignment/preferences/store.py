@@ -286,6 +286,10 @@ class Store:
         """The newest of them, newest first; `body` is the change."""
         return self.trail(None, limit, by=reward_changes.BY, kind=reward_changes.KIND)
 
+    def digest(self) -> str:
+        """The name that a snapshot of now would have."""
+        return snapshots.records_digest(self.records())
+
     def audit(self, after: int = 0, limit: int = 100) -> list[AuditEntry]:
         """The append-only log: events with a number above `after`, oldest first."""
         return self.read(lambda c: overview.audit(c, after, limit))

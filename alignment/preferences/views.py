@@ -69,6 +69,7 @@ ASSIGNMENT = (
     .join(TASKS, TASKS.c.number == ASSIGNMENTS.c.task)
     .where(ASSIGNMENTS.c.lease == bindparam("lease"), ASSIGNMENTS.c.annotator == bindparam("name"))
 )
+ASSIGNMENT_TO_CHANGE = ASSIGNMENT.with_for_update(of=ASSIGNMENTS, key_share=True)
 PROMPT = select(PROMPTS.c.prompt).where(PROMPTS.c.id == bindparam("id"))
 
 
@@ -77,11 +78,13 @@ def members(connection: Connection, task: int) -> list[Row]:
     return list(connection.execute(MEMBERS, {"of_task": task}))
 
 
-def assignment(connection: Connection, annotator: str, lease: str) -> Held | None:
-    """None where that lease is not the annotator's."""
+def assignment(connection: Connection, annotator: str, lease: str, to_change: bool = False) -> Held | None:
+    """None where that lease is not the annotator's. to_change: the row is held until the transaction ends, so that its place
+    is not given back between the look at its state and the change of it."""
     if not isinstance(lease, str) or "\0" in lease:
         return None
-    found = connection.execute(ASSIGNMENT, {"lease": lease, "name": annotator}).first()
+    wanted = ASSIGNMENT_TO_CHANGE if to_change else ASSIGNMENT
+    found = connection.execute(wanted, {"lease": lease, "name": annotator}).first()
     return None if found is None else Held(**found._mapping)
 
 

@@ -172,12 +172,13 @@ def test_real_rankings_come_back_identical(url, tmp_path, real_data, name):
     assert read_rankings(tmp_path / "out.jsonl") == read_rankings(source, group_fields=groups)
 
 
-def test_a_backup_restores_to_the_same_store(store, url, tmp_path, cluster):
+def test_a_backup_restores_to_the_same_store(store, url, tmp_path, cluster, capsys):
     fill(store)
     align("store backup", url, "--output", str(tmp_path / "backup.db"))
     align("store restore", str(tmp_path / "restored.db"), str(tmp_path / "backup.db"))
     database = cluster.new_database()
     align("store restore", database, str(tmp_path / "backup.db"))
+    assert capsys.readouterr().out.count(store.snapshots()[-1].digest) == 3, "each says the name of these labels"
     for place in (str(tmp_path / "restored.db"), database):
         with Store(place, create=False, gold_share=0.0) as restored:
             assert restored.snapshots() == store.snapshots()
