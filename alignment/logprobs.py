@@ -25,7 +25,7 @@ def response_logprobs(model: Any, tokens: Tokens, temperature: float = 1.0) -> t
     """log π(a_t | s_t) and the entropy of π(· | s_t) for every response token: two (B,T) fp32, nats, 0 where masked.
 
     temperature divides the logits (1 = neutral) and must be the one that the rollout was sampled at."""
-    if _has_plain_head(model, tokens):
+    if has_plain_head(model):
         logprobs, entropy = linear_logprob(
             _hidden(model, tokens), _head(model), _targets(tokens), temperature=temperature
         )
@@ -42,7 +42,7 @@ def response_loss(
 
     `loss(logprobs (n,), entropy (n,), rows: slice) -> (n,)` is called on runs of response tokens in the order of
     `tokens.response_mask`; `rows` says which."""
-    if _has_plain_head(model, tokens):
+    if has_plain_head(model):
         total, logprobs, entropy = fused_linear_token_loss(
             _hidden(model, tokens), _head(model), _targets(tokens), loss, temperature=temperature
         )
@@ -57,7 +57,7 @@ def response_loss(
 def response_hits(model: Any, tokens: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
     """(logprobs (B,T) at temperature 1, hits (B,T) bool: the token is the likeliest one), 0 and False where masked."""
     targets = _targets(tokens)
-    if _has_plain_head(model, tokens):
+    if has_plain_head(model):
         hidden, head = _hidden(model, tokens), _head(model)
         logprobs, _ = linear_logprob(hidden, head, targets)
         rows = max(_HIT_LOGITS // len(head), 1)
@@ -107,14 +107,15 @@ def _scatter(values: torch.Tensor, tokens: Tokens) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _has_plain_head(model: Any, tokens: Tokens) -> bool:
+def has_plain_head(model: Any) -> bool:
     """Whether logits = hidden · Wᵀ and nothing else, seen once a model on a few tokens rather than assumed."""
     inner = unwrapped(model)
     if inner not in _PLAIN_HEADS:
         head = inner.get_output_embeddings()
-        few = Tokens(tokens.input_ids[:1], tokens.attention_mask[:1], tokens.response_mask[:1])
         plain = head is not None and getattr(head, "bias", None) is None
         if plain:
+            ids = torch.tensor([[0, 1, 2]], device=inner.device)
+            few = Tokens(ids, torch.ones_like(ids, dtype=torch.bool), torch.ones_like(ids[:, 1:], dtype=torch.bool))
             expected = _logits(inner, few)
             plain = torch.allclose(
                 _hidden(inner, few) @ head.weight.T, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())

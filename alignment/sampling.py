@@ -1,4 +1,4 @@
-"""Responses drawn from a policy, on transformers' `generate`."""
+"""Responses drawn from a policy, by the house's own loop or, where a model does not fit it, transformers' `generate`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from transformers import GenerationConfig
 
 from alignment.chat import Tokens, collate, padding_id, stop_ids
 from alignment.config import GenerationSettings
+from alignment.decoding import decode, decodes
 from alignment.distributed import through
 from alignment.errors import UserError
 from alignment.models import context_length, unwrapped
 from alignment.progress import progress
+from alignment_kernels.sample import sample
+
+NO_PROBABILITIES = "the policy gives no probabilities, for its logits are not finite: its training diverged; lower --lr"
 
 
 @torch.no_grad()
@@ -26,19 +30,13 @@ def generate(model: Any, tokenizer: Any, prompts: list[list[int]], settings: Gen
     empty: list[list[int]] = [[] for _ in prompts]
     batch = collate(prompts, empty, padding_id(tokenizer)).to(unwrapped(model).device)
     ids, mask = batch.input_ids[:, :-1], batch.attention_mask[:, :-1]  # without the one empty response place
-    stops = stop_ids(tokenizer, unwrapped(model))
-    with _only(unwrapped(model), _generation_config(settings, stops, padding_id(tokenizer))):
-        try:
-            sequences = model.generate(input_ids=ids, attention_mask=mask.long())
-        except RuntimeError as error:
-            if "probability tensor" not in str(error):
-                raise
-            raise UserError(
-                "the policy gives no probabilities, for its logits are not finite: its training diverged; lower --lr"
-            ) from error
-    responses = sequences[:, ids.shape[1] :]
-    counts = first_stop_mask(responses, stops)
-    return Tokens(sequences, torch.cat([mask, counts], dim=1), counts)
+    stops, pad = stop_ids(tokenizer, unwrapped(model)), padding_id(tokenizer)
+    if decodes(model, ids.shape[1] + settings.max_new_tokens):
+        responses, counts = _decoded(model, ids, mask, settings, stops, pad)
+    else:
+        responses = _generated(model, ids, mask, settings, stops, pad)
+        counts = first_stop_mask(responses, stops)
+    return Tokens(torch.cat([ids, responses], dim=1), torch.cat([mask, counts], dim=1), counts)
 
 
 def generate_many(
@@ -74,6 +72,34 @@ def check_lengths(prompts: list[list[int]], model: Any, max_new_tokens: int, nam
                 f"{name}, prompt {number}: has {len(prompt)} tokens; with --max-new-tokens {max_new_tokens} it must fit into "
                 f"the model's context of {limit}; shorten the prompt or lower --max-new-tokens"
             )
+
+
+def _decoded(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, settings: GenerationSettings, stops: list[int], pad: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(responses, counts) of the house's own loop."""
+
+    def choose(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        token, logprob, _ = sample(logits, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p)
+        return token, logprob
+
+    drawn = decode(model, ids, mask, choose, stops, settings.max_new_tokens, pad)
+    if bool(drawn.logprobs.isnan().any()):
+        raise UserError(NO_PROBABILITIES)
+    return drawn.ids, drawn.counts
+
+
+def _generated(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, settings: GenerationSettings, stops: list[int], pad: int
+) -> torch.Tensor:
+    """Responses by transformers' `generate`, for models that the loop does not know."""
+    with _only(unwrapped(model), _generation_config(settings, stops, pad)):
+        try:
+            return model.generate(input_ids=ids, attention_mask=mask.long())[:, ids.shape[1] :]
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):
+                raise
+            raise UserError(NO_PROBABILITIES) from error
 
 
 def _generation_config(settings: GenerationSettings, stops: list[int], pad_id: int) -> GenerationConfig:

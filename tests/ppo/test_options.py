@@ -87,7 +87,7 @@ def test_a_missing_eos_costs_what_it_should(inputs, tmp_path):
     made = Trainer(settings(inputs, batch_size=64, minibatch_size=64, max_new_tokens=12))
     made.settings = replace(made.settings, missing_eos="penalty")
     with torch.no_grad():  # some responses end
-        made.roles.policy.model.embed_tokens.weight[made.roles.tokenizer.eos_token_id] *= 3.0
+        made.roles.policy.model.embed_tokens.weight[made.roles.tokenizer.eos_token_id] *= 4.0
     rollout = made.rollout()
     finished = ended(rollout.tokens, [made.roles.tokenizer.eos_token_id])
     plain = (rollout.scores - made.state.score_mean) / made.state.score_sd
