@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ COST = {"n": 2**14, "r": 8, "p": 5}
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 1_000
+
+
+LOOK_EVERY = 0.05
+"""Seconds between two looks at whether the file has changed. Each is a call of the system, for which a busy server gives its
+interpreter away and waits to have it back: with one look a request that took longer than all the rest."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Accounts:
         self._lock = threading.Lock()
         self._hashing = threading.BoundedSemaphore(2)  # a flood of logins takes no more memory and cores than this
         self._seen: tuple[int, int] | None = None
+        self._looked = -LOOK_EVERY
         self._people: dict[str, Account] = {}
         self.key = b""
         self._refresh()
@@ -61,7 +68,11 @@ class Accounts:
 
     def _refresh(self) -> None:
         """Under a running server a file that is gone, or broken, changes nothing."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY:
+            return
         with self._lock:
+            self._looked = now
             try:
                 stat = self._path.stat()
                 seen = (stat.st_mtime_ns, stat.st_size)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -59,9 +61,28 @@ def add_pages(app: FastAPI) -> None:
     """Gradio keeps its uploads in a folder of this process alone, and tells nobody that it runs."""
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="align-label-")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from labeling_ui.pages import label_page, mount
+    with without_type_stubs():
+        from labeling_ui.pages import label_page, mount
 
     mount(app, label_page())
+
+
+@contextmanager
+def without_type_stubs() -> Iterator[None]:
+    """While Gradio is imported it writes a type stub for each of its components, beside its own code: half of the time from the
+    command to the first page. It leaves out what has no file, and here none of its classes has one."""
+    real = inspect.getfile
+
+    def getfile(thing: Any) -> str:
+        if isinstance(thing, type) and thing.__module__.startswith("gradio."):
+            raise OSError("not while it is imported")
+        return real(thing)
+
+    inspect.getfile = getfile  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.getfile = real
 
 
 def _icon() -> FileResponse:

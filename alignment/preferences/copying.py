@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, insert, select
 
 from alignment.errors import UserError
+from alignment.preferences import tallies
 from alignment.preferences.engine import SCHEMA, make_engine, store_url
 from alignment.preferences.opening import migrate
 from alignment.preferences.schema import IN_ORDER
@@ -54,6 +55,7 @@ def copy_rows(source: Connection, target: Connection) -> None:
             target.execute(insert(table), rows)
         if target.dialect.name == "postgresql" and "number" in table.c:
             _go_on_counting(target, table)
+    tallies.fill(target)
 
 
 def _into_empty(source: Connection, target: Connection, shown: str) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from alignment.preferences import tallies
+
 FIRST = """
 CREATE TABLE prompts (id TEXT PRIMARY KEY, prompt TEXT NOT NULL);
 CREATE TABLE responses (id TEXT PRIMARY KEY, text TEXT NOT NULL);
@@ -79,5 +81,11 @@ def _first(connection: Connection) -> None:
             connection.execute(text(GUARD[dialect].format(table=table, verb=verb)))
 
 
-MIGRATIONS = (_first,)
+def _second(connection: Connection) -> None:
+    """What progress is read from, without reading every task and assignment."""
+    tallies.create(connection)
+    connection.execute(text("CREATE INDEX tasks_wanted ON tasks (purpose, overlap)"))
+
+
+MIGRATIONS = (_first, _second)
 """Migration N is number N - 1 here."""

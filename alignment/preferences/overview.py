@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, case, func, select
 
 from alignment.labeling import iso_time
 from alignment.preferences.events import LABEL
-from alignment.preferences.schema import ASSIGNMENTS, EVENTS, GOLD, PROMPTS, RESPONSES, TASKS
+from alignment.preferences.schema import ASSIGNMENTS, EVENTS, GOLD, PROMPTS, RESPONSES, TALLIES, TASKS
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,27 @@ class AuditEntry:
     body: dict[str, Any]
 
 
-def progress(connection: Connection, annotator: str | None) -> Progress:
-    """Reads every task: keep what it says for a few seconds where many ask."""
-    own = ASSIGNMENTS.c
-    states = select(own.state, func.count()).join(TASKS, TASKS.c.number == own.task).where(TASKS.c.purpose == "label")
-    counts: dict[str, int] = dict(connection.execute(states.group_by(own.state)).tuples().all())
-    wanted = connection.execute(select(func.sum(TASKS.c.overlap)).where(TASKS.c.purpose == "label")).scalar() or 0
-    mine = counts
-    if annotator is not None:
-        chosen = states.where(own.annotator == annotator)
-        mine = dict(connection.execute(chosen.group_by(own.state)).tuples().all())
+def progress(connection: Connection, annotator: str | None, wanted: int) -> Progress:
+    """wanted: of `wanted`. Reads a few rows for each annotator, however many labels there are."""
+    everybody, mine = _states(connection, None), _states(connection, annotator)
+    leased = select(func.count()).select_from(ASSIGNMENTS).join(TASKS, TASKS.c.number == ASSIGNMENTS.c.task)
+    out = connection.execute(leased.where(ASSIGNMENTS.c.state == "leased", TASKS.c.purpose == "label")).scalar_one()
     done = mine.get("done", 0) + mine.get("late", 0)
-    return Progress(done, mine.get("skipped", 0), int(wanted), counts.get("done", 0), counts.get("leased", 0))
+    return Progress(done, mine.get("skipped", 0), wanted, everybody.get("done", 0), out)
+
+
+def wanted(connection: Connection) -> int:
+    """Labels that all tasks ask for. Reads an index over all tasks: 30 ms for a million."""
+    asked = select(func.sum(TASKS.c.overlap)).where(TASKS.c.purpose == "label")
+    return int(connection.execute(asked).scalar() or 0)
+
+
+def _states(connection: Connection, annotator: str | None) -> dict[str, int]:
+    """state → tasks, the annotator's or everybody's."""
+    found = select(TALLIES.c.state, func.sum(TALLIES.c.tasks)).group_by(TALLIES.c.state)
+    if annotator is not None:
+        found = found.where(TALLIES.c.annotator == annotator)
+    return {state: int(tasks) for state, tasks in connection.execute(found).tuples()}
 
 
 def known_answers(connection: Connection) -> dict[int, tuple[int | None, ...]]:

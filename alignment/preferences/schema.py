@@ -89,6 +89,15 @@ ASSIGNMENTS = Table(
     Column("draft", Text),
 )
 
+TALLIES = Table(
+    "tallies",
+    METADATA,
+    Column("annotator", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("tasks", BigInteger, nullable=False),  # assignments in that state, to tasks that labels come from
+)
+"""Follows from the assignments: a backup does not copy it."""
+
 EVENTS = Table(
     "events",
     METADATA,

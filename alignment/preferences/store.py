@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -47,6 +48,9 @@ LEASE_SECONDS = 30 * 60
 
 RECLAIM_EVERY_MS = 1_000
 
+WANTED_SECONDS = 10.0
+NEVER = (-WANTED_SECONDS, 0)
+
 GOLD_SHARE = 0.05
 """Half of the 10 % for duplicates and gold items in "what to label next"."""
 
@@ -79,6 +83,7 @@ class Store:
         self._terms = Terms(int(lease_seconds * 1000), gold_share, draw or random.SystemRandom())
         self._clock = clock
         self._reclaimed = 0
+        self._counted = NEVER
         self._transactions = Transactions(self.engine, self.shown)
         try:
             open_database(self.engine, self.shown, create)
@@ -159,7 +164,9 @@ class Store:
                 total = Added(total.new + added.new, total.known + added.known)
             return total
 
-        return self.write(work)
+        added = self.write(work)
+        self._counted = NEVER
+        return added
 
     def rank_tasks(self, limit: int) -> list[ResponseSet]:
         """The newest tasks to rank, answered or not, without gold and practice items."""
@@ -185,21 +192,33 @@ class Store:
 
     def next_task(self, annotator: str, *, practice: bool = False) -> TaskView | None:
         """The task that the annotator holds, or the next; None where there is none for them. A reload gives the same one."""
-        self._reclaim()
-        return self.write(lambda c: leases.next_task(c, self._now(), annotator, self._terms, practice))
+        return self.next_task_soon(annotator, practice=practice).result()
 
-    def _reclaim(self) -> None:
+    def next_task_soon(self, annotator: str, *, practice: bool = False) -> Future[TaskView | None]:
+        """The same for a server that waits for many at once; done after the commit. A future of concurrent.futures."""
+        return self._transactions.write_soon(
+            lambda c: leases.next_task(c, self._now(), annotator, self._terms, practice), before=self._reclaiming()
+        )
+
+    def _reclaiming(self) -> Callable[[Connection], None] | None:
         """Once a second at most, in a transaction of its own: it takes rows in another order than the others."""
         now = self._now()
-        if abs(now - self._reclaimed) >= RECLAIM_EVERY_MS:
-            self._reclaimed = now
-            self.write(lambda c: leases.reclaim(c, now))
+        if abs(now - self._reclaimed) < RECLAIM_EVERY_MS:
+            return None
+        self._reclaimed = now
+        return lambda c: leases.reclaim(c, now)
 
     def submit(self, annotator: str, lease: str, answer: dict[str, Any], key: str, edits: int | None = None) -> Receipt:
         """Saves an answer. key: drawn by the client for this answer and kept for every retry. edits: the number of the
         annotator's event that it replaces. docs/store.md shows an answer of each kind."""
+        return self.submit_soon(annotator, lease, answer, key, edits).result()
+
+    def submit_soon(
+        self, annotator: str, lease: str, answer: dict[str, Any], key: str, edits: int | None = None
+    ) -> Future[Receipt]:
+        """The same for a server that waits for many at once; done after the commit."""
         sent = Submission(lease, answer, key, edits)
-        return self.write(lambda c: labels.submit(c, self._now(), annotator, sent))
+        return self._transactions.write_soon(lambda c: labels.submit(c, self._now(), annotator, sent))
 
     def skip(self, annotator: str, lease: str, reason: str, key: str) -> Receipt:
         """Gives the task to others; this annotator does not see it again."""
@@ -239,7 +258,15 @@ class Store:
     # What it comes to
 
     def progress(self, annotator: str | None = None) -> Progress:
-        return self.read(lambda c: overview.progress(c, annotator))
+        """Quick, but for `wanted`, which is at most WANTED_SECONDS old where another process adds tasks."""
+        return self.read(lambda c: overview.progress(c, annotator, self._wanted(c)))
+
+    def _wanted(self, connection: Connection) -> int:
+        at, wanted = self._counted
+        if time.monotonic() - at >= WANTED_SECONDS:
+            wanted = overview.wanted(connection)
+            self._counted = (time.monotonic(), wanted)
+        return wanted
 
     def labels(self, choice: Choice = STANDING) -> list[Label]:
         """Standing labels with everything known of them, oldest first: for agreement, bias and quality. For the team only."""

@@ -3,6 +3,7 @@ few are carried out at once, in the order in which they came."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -73,10 +74,25 @@ class Transactions:
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """All of `work` or nothing of it; returns after the commit. Unavailable: not acknowledged, may be repeated."""
+        return self.write_soon(work).result()
+
+    def write_soon(
+        self, work: Callable[[Connection], T], before: Callable[[Connection], Any] | None = None
+    ) -> Future[T]:
+        """The same for who does not want to wait in a thread: it is done after the commit. before: a transaction that is
+        carried out first, whatever comes of it."""
+        works = [one for one in (before, work) if one is not None]
+        if self.engine.dialect.name == "sqlite":
+            return [self._together(one) for one in works][-1]
+        return self._writers.submit(self._in_turn, works)
+
+    def _in_turn(self, works: list[Callable[[Connection], Any]]) -> Any:
+        *before, work = works
+        for one in before:
+            with contextlib.suppress(exc.SQLAlchemyError):
+                self._alone(one)
         try:
-            if self.engine.dialect.name == "sqlite":
-                return self._together(work)
-            return self._writers.submit(self._alone, work).result()
+            return self._alone(work)
         except exc.SQLAlchemyError as error:
             raise unavailable(error, self.shown) from error
 
@@ -92,14 +108,14 @@ class Transactions:
                 time.sleep(0.02 * 2**attempt)
         raise AssertionError
 
-    def _together(self, work: Callable[[Connection], T]) -> T:
+    def _together(self, work: Callable[[Connection], T]) -> Future[T]:
         job = _Job(work)
         with self._starting:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
                 self._writer.start()
             self._waiting.put(job)
-        return job.outcome.result()
+        return job.outcome
 
     def _write_all(self) -> None:
         while (first := self._waiting.get()) is not None:
@@ -114,19 +130,27 @@ class Transactions:
 
     def _carry_out(self, jobs: list[_Job]) -> None:
         """Nobody hears of success before the commit; where that fails, it fails for all."""
+        jobs = [job for job in jobs if job.outcome.set_running_or_notify_cancel()]
         try:
             with self.engine.begin() as connection:
                 for job in jobs:
                     self._one(connection, job)
         except BaseException as error:
             for job in jobs:
-                job.outcome.set_exception(error)
+                job.outcome.set_exception(self._told(error))
             return
         for job in jobs:
             if job.error is None:
                 job.outcome.set_result(job.result)
             else:
-                job.outcome.set_exception(job.error)
+                job.outcome.set_exception(self._told(job.error))
+
+    def _told(self, error: BaseException) -> BaseException:
+        if not isinstance(error, exc.SQLAlchemyError):
+            return error
+        told = unavailable(error, self.shown)
+        told.__cause__ = error
+        return told
 
     def _one(self, connection: Connection, job: _Job) -> None:
         run: Any = connection.connection.driver_connection

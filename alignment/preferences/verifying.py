@@ -19,10 +19,12 @@ from alignment.preferences.schema import (
     PROMPTS,
     RESPONSES,
     SNAPSHOTS,
+    TALLIES,
     TASK_RESPONSES,
     TASKS,
 )
 from alignment.preferences.snapshots import read
+from alignment.preferences.tallies import counted
 
 AT_ONCE = 500
 
@@ -94,6 +96,15 @@ def _assignments(connection: Connection) -> Iterator[str]:
             yield f"task {row.task} of {row.annotator!r}: {row.state}, with {found.get((row.task, row.annotator), 0)} standing labels"
 
 
+def _tallies(connection: Connection) -> Iterator[str]:
+    kept = {row[:2]: row[2] for row in connection.execute(select(TALLIES)) if row[2]}
+    true = {row[:2]: row[2] for row in connection.execute(counted())}
+    for name, state in sorted(kept.keys() | true.keys()):
+        said, found = kept.get((name, state), 0), true.get((name, state), 0)
+        if said != found:
+            yield f"annotator {name!r}: {said} tasks are counted as {state}, {found} are"
+
+
 def _said(connection: Connection) -> Iterator[str]:
     """What may change must be what the log says: roles, quarantine, known answers."""
     roles: dict[str, str] = {}
@@ -128,4 +139,6 @@ def _snapshots(connection: Connection) -> Iterator[str]:
             yield str(error)
 
 
-CHECKS: tuple[Callable[[Connection], Iterator[str]], ...] = (_texts, _tasks, _events, _assignments, _said, _snapshots)
+CHECKS: tuple[Callable[[Connection], Iterator[str]], ...] = (
+    _texts, _tasks, _events, _assignments, _tallies, _said, _snapshots,
+)  # fmt: skip

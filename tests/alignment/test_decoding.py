@@ -69,7 +69,9 @@ def test_log_probs_are_found_again_by_scoring(policy, temperature: float) -> Non
     model, _ = policy
     ids, mask = batch(PROMPTS * 4)
     torch.manual_seed(3)
-    drawn = decode(model, ids, mask, lambda logits: sample(logits, temperature=temperature)[:2], list(range(1, 60)), 16, 0)
+    drawn = decode(
+        model, ids, mask, lambda logits: sample(logits, temperature=temperature)[:2], list(range(1, 60)), 16, 0
+    )
     tokens = Tokens(torch.cat([ids, drawn.ids], 1), torch.cat([mask, drawn.counts], 1), drawn.counts)
     expected, _ = response_logprobs(model, tokens, temperature)
     assert drawn.counts.sum(1).unique().numel() > 3  # rows did end at different places

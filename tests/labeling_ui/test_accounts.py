@@ -47,6 +47,20 @@ def test_people_are_added_under_a_running_server(tmp_path):
     assert os.listdir(tmp_path) == ["people.json"]
 
 
+def test_the_file_is_looked_at_now_and_then(tmp_path, monkeypatch):
+    """Not for each request, and a change is seen within LOOK_EVERY seconds."""
+    path, now = tmp_path / "people.json", [100.0]
+    monkeypatch.setattr(accounts, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(accounts.time, "monotonic", lambda: now[0])
+    accounts.add_account(path, "ann", "annotator", LONG_ENOUGH)
+    found = accounts.Accounts(str(path))
+    accounts.add_account(path, "ann", "admin", LONG_ENOUGH)
+    now[0] += 0.04
+    assert found.find("ann").role == "annotator"
+    now[0] += 0.02
+    assert found.find("ann").role == "admin"
+
+
 def test_equal_passwords_look_different():
     assert accounts.hashed(LONG_ENOUGH) != accounts.hashed(LONG_ENOUGH)
 

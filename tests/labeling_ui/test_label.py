@@ -87,6 +87,22 @@ def test_it_never_imports_torch(tmp_path):
     assert made.stdout == "[]\n"
 
 
+def test_gradio_writes_no_type_stubs_at_each_start(tmp_path):
+    """Half of the time to the first page. Mutation: `add_pages` without `without_type_stubs`."""
+    code = (
+        "import ast, inspect\n"
+        "before, written = inspect.getfile, []\n"
+        "ast.get_source_segment = lambda source, node: written.append(node.name)\n"
+        "from fastapi import FastAPI\n"
+        "from labeling_ui.app import add_pages\n"
+        "add_pages(FastAPI())\n"
+        "print(written, inspect.getfile is before)"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'kernels'}"}
+    made = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert made.stdout == "[] True\n", made.stderr
+
+
 def test_the_demo_holds_every_kind_and_its_answers_differ(tmp_path):
     with Store(str(tmp_path / "a.db"), gold_share=0.0) as store:
         fill(store)

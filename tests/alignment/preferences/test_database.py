@@ -82,23 +82,24 @@ def test_a_place_too_many_is_refused_by_the_database_too(store):
 
 def test_an_older_store_is_migrated_in_one_step_or_not_at_all(store, url, monkeypatch):
     store.add_tasks(sets(2))
-    second = [lambda connection: connection.exec_driver_sql("CREATE TABLE more (x INTEGER)")]
-    monkeypatch.setattr(opening, "MIGRATIONS", (*migrations.MIGRATIONS, *second))
-    with pytest.raises(
-        UserError, match="is of version 1, this program needs 2; back it up, then `align store migrate`"
-    ):
+    now = len(migrations.MIGRATIONS)
+    further = [lambda connection: connection.exec_driver_sql("CREATE TABLE more (x INTEGER)")]
+    monkeypatch.setattr(opening, "MIGRATIONS", (*migrations.MIGRATIONS, *further))
+    sentence = f"is of version {now}, this program needs {now + 1}; back it up, then `align store migrate`"
+    with pytest.raises(UserError, match=sentence):
         Store(url)
-    broken = [*second, lambda connection: connection.exec_driver_sql("CREATE TABLE nonsense (")]
+    broken = [*further, lambda connection: connection.exec_driver_sql("CREATE TABLE nonsense (")]
     monkeypatch.setattr(opening, "MIGRATIONS", (*migrations.MIGRATIONS, *broken))
     with pytest.raises(Unavailable):
         opening.migrate(store.engine, "it")
-    monkeypatch.setattr(opening, "MIGRATIONS", (*migrations.MIGRATIONS, *second))
-    assert opening.migrate(store.engine, "it") == (1, 2)  # nothing of the broken one had stayed
-    assert opening.migrate(store.engine, "it") == (2, 2)
+    monkeypatch.setattr(opening, "MIGRATIONS", (*migrations.MIGRATIONS, *further))
+    assert opening.migrate(store.engine, "it") == (now, now + 1)  # nothing of the broken one had stayed
+    assert opening.migrate(store.engine, "it") == (now + 1, now + 1)
     with Store(url) as again:
         assert again.info()["tasks"] == 2
     monkeypatch.setattr(opening, "MIGRATIONS", migrations.MIGRATIONS)
-    with pytest.raises(UserError, match="is of version 2, newer than this program knows \\(1\\); update the program"):
+    sentence = f"is of version {now + 1}, newer than this program knows \\({now}\\); update the program"
+    with pytest.raises(UserError, match=sentence):
         Store(url)
 
 
@@ -171,6 +172,26 @@ def test_calls_are_carried_out_in_the_order_in_which_they_came(store, monkeypatc
         thread.join()
     made.close()
     assert order == [*range(10)]
+
+
+def test_who_stops_waiting_stops_nobody_else(store):
+    """A future that is cancelled while it waits in line is not carried out; one that is carried out cannot be cancelled, and
+    the writer goes on. A failing `before` does not keep its call from being carried out."""
+    held, go_on = threading.Event(), threading.Event()
+    first = store._transactions.write_soon(lambda _: (held.set(), go_on.wait(30)))
+    assert held.wait(30)
+    assert not first.cancel()
+    done: list[str] = []
+    if store.engine.dialect.name == "sqlite":  # PostgreSQL has other writers, who carry it out at once
+        assert store._transactions.write_soon(lambda _: done.append("cancelled")).cancel()
+    go_on.set()
+    twice = "INSERT INTO annotators VALUES ('ann', 'annotator', false)"
+    broken = lambda connection: connection.exec_driver_sql(twice)  # noqa: E731
+    last = store._transactions.write_soon(lambda _: done.append("last"), before=broken)
+    assert last.result(30) is None
+    assert done == ["last"]
+    with pytest.raises(Unavailable):
+        store._transactions.write_soon(broken).result(30)
 
 
 def test_two_that_share_a_file_refuse_nobody(tmp_path):
