@@ -134,12 +134,13 @@ class Log:
 class Annotator:
     """One person with one browser. retries: calls that had to be made again. logins: how often it logged in."""
 
-    def __init__(self, server: Server, name: str, password: str = "", log: Log | None = None) -> None:
-        """password: "" where the server asks for no login. Another server may be set at any time (`server`)."""
+    def __init__(self, server: Server, name: str, password: str = "", log: Log | None = None, cookie: str = "") -> None:
+        """password: "" where the server asks for no login. cookie: `name=value` of a login made before. Another server may be
+        set at any time (`server`)."""
         self.server, self.name, self._password = server, name, password
         self._log = log or Log()
         self._connection: Connection | None = None
-        self._cookie = ""
+        self._cookie = cookie
         self.task: dict[str, Any] | None = None
         self.retries = self.logins = 0
 

@@ -1,0 +1,50 @@
+"""The server keeps nothing of a request once it is answered: a short soak, counted in blocks of memory. The long one, in
+megabytes over 20 minutes, is `benchmarks/label_load.py --part soak`.
+
+Mutations seen to fail: the desk keeps each receipt in a list; the guard keeps each cookie it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import sys
+from pathlib import Path
+
+from answering import sets
+from labeling_server import Thread, opened
+
+from alignment.preferences.adding import Queue
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+from http_annotators import Annotator, Server
+from label_load import wander
+
+CALLS, WARM, MORE = 150, 5, 4
+
+
+def test_nothing_stays_of_a_request(tmp_path: Path) -> None:
+    """Answers, drafts, skips, undo, history and progress; each round does the same number of calls. What is kept once (caches,
+    compiled statements) is there after the first rounds; after that, less than one block is added for each ten calls."""
+    with opened(tmp_path) as store:
+        store.add_annotator("local", "admin")
+        store.add_tasks(sets(CALLS * (WARM + MORE), responses=3), Queue())
+        server = Thread(store, practice=False)
+        try:
+            held = [_after_a_round(server, number) for number in range(WARM + MORE)]
+        finally:
+            server.close()
+    assert held[-1] - held[WARM - 1] < MORE * CALLS / 10, held
+
+
+def _after_a_round(server: Thread, number: int) -> int:
+    """Blocks that are allocated once a round is over and nothing is left of its client."""
+    asyncio.run(_round(Server("127.0.0.1", server.port), number))
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+async def _round(server: Server, number: int) -> None:
+    one = Annotator(server, "local")
+    assert await wander(one, random.Random(number), calls=CALLS, pause=0.0) == CALLS
+    one.close()
