@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,10 @@ from fastapi.staticfiles import StaticFiles
 from alignment.preferences.store import Store
 from labeling_ui.accounts import Accounts
 from labeling_ui.failures import add_failures
-from labeling_ui.guard import Guard, Site
+from labeling_ui.guard import Guard, Identify, Site, cookie_of
 from labeling_ui.logins import login_routes
+from labeling_ui.networks import Proxy
+from labeling_ui.proxy import enrolled, identify_by
 from labeling_ui.roles import ROLES, Person
 from labeling_ui.routes import labeling_routes
 from labeling_ui.sessions import Sessions
@@ -30,12 +31,13 @@ LOCAL = Person("local", ROLES[-1])
 
 @dataclass(frozen=True)
 class Setup:
-    """auth: the file of people, or None for one annotator on this machine."""
+    """auth: the file of people, or None for one annotator on this machine. proxy: what logs them in, in place of passwords."""
 
     site: Site
     guidelines: str
     practice: bool = True
     auth: str | None = None
+    proxy: Proxy | None = None
     session_seconds: float = 12 * 3600
     clock: Callable[[], float] = time.time
 
@@ -44,18 +46,23 @@ def make_app(store: Store, setup: Setup, pages: bool = True) -> Any:
     """The ASGI app. pages: False leaves Gradio out, for tests of the routes alone."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     add_failures(app)
-    app.include_router(labeling_routes(store, setup.guidelines, setup.practice, setup.auth is None))
-    identify = _local(store) if setup.auth is None else _team(app, store, setup, setup.auth)
+    passwords = setup.auth is not None and setup.proxy is None
+    logout = "/login" if passwords else getattr(setup.proxy, "logout", None)
+    enroll = [enrolled(store)] if setup.proxy else []
+    routes = labeling_routes(store, setup.guidelines, setup.practice, logout, setup.proxy is not None)
+    app.include_router(routes, dependencies=enroll)
+    identify = _local(store) if setup.auth is None else _team(app, store, setup, Accounts(setup.auth))
     app.add_api_route("/favicon.ico", _icon)
     app.mount("/ui", StaticFiles(packages=[("labeling_ui", "static")]))
     if pages:
         add_pages(app)
-    return Guard(app, setup.site, identify)
+    return Guard(app, setup.site, identify, passwords)
 
 
 def add_pages(app: FastAPI) -> None:
-    """Gradio keeps its uploads in a folder of this process alone, and tells nobody that it runs."""
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="align-label-")
+    """Gradio tells nobody that it runs, and gets no folder: its uploads are shut, so nothing is ever kept there. A folder of
+    its own would outlive a killed server; its default lies in the temporary one, where others can write, and is served."""
+    os.environ["GRADIO_TEMP_DIR"] = os.devnull
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from labeling_ui.pages import label_page, mount, team_page
 
@@ -72,13 +79,15 @@ def built_in_guidelines() -> str:
     return files("labeling_ui").joinpath("guidelines.md").read_text(encoding="utf-8")
 
 
-def _local(store: Store) -> Callable[[str | None], Person | None]:
+def _local(store: Store) -> Identify:
     store.add_annotator(LOCAL.name, LOCAL.role, by="align label")
     return lambda _: LOCAL
 
 
-def _team(app: FastAPI, store: Store, setup: Setup, auth: str) -> Callable[[str | None], Person | None]:
-    accounts = Accounts(auth)
-    sessions = Sessions(accounts, auth, setup.session_seconds, setup.clock)
+def _team(app: FastAPI, store: Store, setup: Setup, accounts: Accounts) -> Identify:
+    """Who a request comes from: the proxy says it, or a cookie that a password was given for."""
+    if setup.proxy is not None:
+        return identify_by(setup.proxy, accounts)
+    sessions = Sessions(accounts, str(setup.auth), setup.session_seconds, setup.clock)
     app.include_router(login_routes(store, accounts, sessions, Throttle(setup.clock), setup.site.secure))
-    return sessions.person
+    return lambda scope: sessions.person(cookie_of(scope))
