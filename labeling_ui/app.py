@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -59,15 +63,22 @@ def make_app(store: Store, setup: Setup, pages: bool = True) -> Any:
     return Guard(app, setup.site, identify, passwords)
 
 
-def add_pages(app: FastAPI) -> None:
-    """Gradio tells nobody that it runs, and gets no folder: its uploads are shut, so nothing is ever kept there. A folder of
-    its own would outlive a killed server; its default lies in the temporary one, where others can write, and is served."""
-    os.environ["GRADIO_TEMP_DIR"] = os.devnull
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from labeling_ui.pages import label_page, mount, team_page
+GRADIO_FOLDER = Path(tempfile.gettempdir()) / f"align-label-{secrets.token_hex(8)}"
+"""One for all apps of a process: Gradio remembers the first that it was given."""
 
-    mount(app, team_page(), "/team")
-    mount(app, label_page(), "/")
+
+def add_pages(app: FastAPI) -> None:
+    """Gradio tells nobody that it runs. It makes folders when it is put together, and needs none afterwards: its uploads are
+    shut. So they are gone before the first request, and a killed server leaves none behind."""
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(GRADIO_FOLDER)}
+    GRADIO_FOLDER.mkdir(mode=0o700)
+    try:
+        from labeling_ui.pages import label_page, mount, team_page
+
+        mount(app, team_page(), "/team")
+        mount(app, label_page(), "/")
+    finally:
+        shutil.rmtree(GRADIO_FOLDER)
 
 
 def _icon() -> FileResponse:

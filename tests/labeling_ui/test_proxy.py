@@ -6,7 +6,8 @@ Mutations seen to fail (in `labeling_ui`):
 from __future__ import annotations
 
 import pytest
-from labeling_app import ORIGIN, PASSWORD, PEOPLE
+from labeling_app import ORIGIN, PASSWORD, ranked
+from labeling_server import Thread, opened
 from playwright.sync_api import Browser, expect
 from refusals import refused
 from starlette.testclient import TestClient
@@ -15,8 +16,9 @@ from alignment.preferences.store import Store
 from labeling_ui import accounts
 from labeling_ui.app import Setup, make_app
 from labeling_ui.config import COMMAND, LabelSettings
-from labeling_ui.guard import Site
+from labeling_ui.guard import Refusal, Site
 from labeling_ui.networks import Proxy, networks
+from labeling_ui.proxy import identify_by
 from labeling_ui.serve import _proxy
 
 HEADER = "x-forwarded-user"
@@ -41,8 +43,8 @@ def peer(app):
     return at
 
 
-def named(*values: str | bytes) -> list[tuple[str, bytes]]:
-    return [(HEADER, value.encode() if isinstance(value, str) else value) for value in values]
+def named(*values: str) -> list[tuple[str, bytes]]:
+    return [(HEADER, value.encode()) for value in values]
 
 
 @pytest.mark.parametrize("address", [TRUSTED, "10.1.255.3", "fd00::7", "::ffff:10.0.0.2"])
@@ -87,7 +89,6 @@ def test_a_header_that_is_there_twice_names_nobody(peer, values):
     [
         ("", "none that an annotator can have"),
         ("x" * 101, "none that an annotator can have"),
-        (b"\xff\xfeann", "none that an annotator can have"),
         ("an\u202en", "none that an annotator can have"),
         ("ann\u200b", "none that an annotator can have"),
         ("ann, eve", "not in the file of people"),
@@ -105,6 +106,14 @@ def test_names_that_are_none_or_unknown_are_refused(peer, store, value, sentence
     assert sentence in answer.json()["sentence"]
     assert answer.headers["content-type"] == "application/json"
     assert {one.name for one in store.annotators()} == set()
+
+
+def test_a_name_that_is_no_text_is_refused(people):
+    """Straight from the socket: a client of the tests makes text of it."""
+    identify = identify_by(Proxy(HEADER, networks(TRUSTED)), accounts.Accounts(str(people)))
+    said = identify({"headers": [(HEADER.encode(), b"\xff\xfeann")], "client": (TRUSTED, 5)})
+    assert isinstance(said, Refusal)
+    assert "none that an annotator can have" in said.sentence
 
 
 def test_names_of_any_script_work(peer, people):
@@ -156,7 +165,7 @@ def test_somebody_without_a_password_cannot_log_in_with_one(people):
 @pytest.mark.parametrize(
     ("arguments", "phrases"),
     [
-        (SETTINGS[2:], ("--auth-proxy is X-Forwarded-User and --auth is none", "who may come")),
+        (SETTINGS[2:6], ("--auth-proxy is X-Forwarded-User and --auth is none", "who may come")),
         (SETTINGS[:4] + SETTINGS[6:], ("--auth-proxy is X-Forwarded-User and --trust is none",)),
         (SETTINGS[:6], ("--auth-proxy is X-Forwarded-User and --origin is none",)),
         (["--trust", TRUSTED], (f"--trust is {TRUSTED} and --auth-proxy is none",)),
@@ -184,3 +193,35 @@ def test_what_the_settings_become():
     )
     assert _proxy(settings) == Proxy("remote-user", networks("10.0.0.2/32,10.1.0.0/16"), "/out")
     assert _proxy(LabelSettings()) is None
+
+
+@pytest.mark.xdist_group("labeling")
+def test_a_login_at_the_proxy_that_runs_out_keeps_the_work(browser: Browser, tmp_path, people):
+    """The page says it, waits, and saves once the proxy names the same person again."""
+    with opened(tmp_path, "proxied.db") as store:
+        store.add_tasks([ranked(number) for number in range(2)])
+        proxy = Proxy(HEADER, networks("127.0.0.1"), "/oauth2/sign_out")
+        server = Thread(store, auth=str(people), proxy=proxy, practice=False)
+        context = browser.new_context(extra_http_headers={HEADER: "ann"})
+        page = context.new_page()
+        page.goto(server.url)
+        page.locator("#align .card").first.wait_for()
+        for key in "cba":
+            page.keyboard.press(key)
+        context.set_extra_http_headers({})
+        page.keyboard.press("Enter")
+        window = page.get_by_role("dialog", name="You are logged out")
+        window.wait_for()
+        expect(window).to_have_accessible_description("Your work is kept here. Log in and it is saved.")
+        window.get_by_role("button", name="I am logged in").click()
+        expect(window.get_by_role("alert")).to_contain_text("the proxy named nobody")
+        assert store.progress("ann").done == 0
+        context.set_extra_http_headers({HEADER: "ann"})
+        window.get_by_role("button", name="I am logged in").click()
+        expect(page.locator("#align .state-text")).to_contain_text("Saved at")
+        assert [past.task.answer["tiers"] for past in store.history("ann")] == [[["C"], ["B"], ["A"]]]
+        page.route("**/oauth2/sign_out", lambda route: route.fulfill(body="signed out"))
+        page.get_by_role("button", name="Log out").click()
+        expect(page.locator("body")).to_have_text("signed out")
+        context.close()
+        server.close()
