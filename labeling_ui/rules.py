@@ -23,7 +23,7 @@ class Rule:
     passwords: bool = False
 
 
-GRADIO_PAGE = r"(?:assets/[\w.-]+|static/[\w./-]+|svelte/[\w./-]+|theme\.css|config)?"
+GRADIO_PAGE = r"(?:assets/[\w.-]+|(?:static|svelte)(?:/[\w.-]+)+|theme\.css|config)?"
 """What a Gradio page loads. Its queue, uploads, file and proxy routes, tokens and API are shut: our pages use none of them."""
 
 RULES = (

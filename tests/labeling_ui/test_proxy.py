@@ -23,7 +23,16 @@ from labeling_ui.serve import _proxy
 
 HEADER = "x-forwarded-user"
 TRUSTED = "10.0.0.2"
-SETTINGS = ["--auth", "people.json", "--auth-proxy", "X-Forwarded-User", "--trust", TRUSTED, "--origin", "https://x.org"]
+SETTINGS = [
+    "--auth",
+    "people.json",
+    "--auth-proxy",
+    "X-Forwarded-User",
+    "--trust",
+    TRUSTED,
+    "--origin",
+    "https://x.org",
+]
 
 
 @pytest.fixture
@@ -60,7 +69,9 @@ def test_the_name_from_the_proxy_is_who_it_is(peer, address, store):
     assert browser.get("/team", headers=named("ann")).status_code == 403
 
 
-@pytest.mark.parametrize("address", ["10.0.0.3", "127.0.0.1", "10.2.0.1", "fd00:0:0:1::7", "::ffff:10.0.0.3", "unix", ""])
+@pytest.mark.parametrize(
+    "address", ["10.0.0.3", "127.0.0.1", "10.2.0.1", "fd00:0:0:1::7", "::ffff:10.0.0.3", "unix", ""]
+)
 @pytest.mark.parametrize("path", ["/v1/me", "/", "/ui/main.js", "/login"])
 def test_a_header_from_elsewhere_is_refused(peer, address, path):
     forged = [*named("eve"), ("x-forwarded-for", TRUSTED.encode()), ("forwarded", f"for={TRUSTED}".encode())]
