@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from labeling_app import MODELS, PASSWORD, ranked
+from labeling_app import MODELS, PASSWORD
 from labeling_desk import COUNT, PHONE, count, drag, last, ready, saved, some
 from labeling_server import order
 from playwright.sync_api import expect
@@ -152,6 +152,47 @@ def test_writing_and_editing(desk, served):
     page.keyboard.press("Control+Enter")
     saved(page)
     assert (last(served, page)["slot"], last(served, page)["text"]) == ("B", before + " Better.")
+
+
+def test_good_or_bad(desk, served):
+    """One response, judged: by mouse with a flag, and by key; nothing is sent before it is said."""
+    tag = next(COUNT)
+    page = desk(
+        [ResponseSet(f"j{tag}-{one}", f"Judge {tag} {one}.", (Response(f"Response {one}."),)) for one in "xy"], "judge"
+    )
+    expect(page.locator(".banner")).to_have_text("Say whether this response is good or bad.")
+    assert page.locator(".order, [data-do=compare]").evaluate_all("all => all.map(one => one.hidden)") == [True, True]
+    page.keyboard.press("Enter")
+    saved(page, "Say whether it is good or bad")
+    assert count(served, page) == 0
+    page.get_by_role("radio", name="bad").click()
+    page.locator(".card[data-slot=A] summary").click()
+    page.get_by_role("group", name="Flags of response A").get_by_role("button", name="harmful").click()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    saved(page)
+    assert (last(served, page)["verdict"], last(served, page)["flags"]) == ("bad", {"A": ["harmful"]})
+    expect(page.get_by_role("radio", name="bad")).not_to_be_checked()
+    for key in ("a", "0", "1", "2", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    expect(page.get_by_role("radio", name="good")).to_have_count(0)
+    assert last(served, page)["verdict"] == "good"
+
+
+@pytest.mark.parametrize("view", [{}, {"viewport": PHONE, "has_touch": True, "is_mobile": True}])
+def test_text_as_written_at_a_button(desk, view):
+    tag = next(COUNT)
+    page = desk([ResponseSet(f"m{tag}", f"**p** {tag}", (Response("**b**"), Response("`c`")))], **view)
+    assert page.locator(".card strong, .card code, .prompt strong").count() == 3
+    button = page.get_by_role("button", name="As written")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    button.tap() if view else button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".text :is(strong, code)").count() == 0
+    assert sorted(page.locator(".card .text").all_inner_texts()) == ["**b**", "`c`"]
+    page.reload()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_reload_in_the_middle_keeps_the_draft(desk, served):
