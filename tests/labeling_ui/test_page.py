@@ -348,6 +348,7 @@ def test_keys_can_be_changed_and_conflicts_are_refused(desk, served):
     page.evaluate("localStorage.setItem('align:keys', JSON.stringify({tie: 'x', skip: 'x'}))")
     page.reload()
     expect(page.locator(".notice")).to_contain_text("Your keys are not used: “x” is given to")
+    ready(page)
     page.keyboard.press("=")
     page.keyboard.press("c")
     expect(page.locator(".order .tier")).to_have_count(1)
