@@ -22,6 +22,9 @@ from labeling_ui.roles import ROLES, Person
 COST = {"n": 2**14, "r": 8, "p": 5}
 """scrypt's, 16 MiB and about a quarter of a second (OWASP's password storage cheat sheet, 2^14, 8, 5)."""
 
+NONE = ""
+"""In place of a hash: that person comes through a proxy alone."""
+
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 1_000
 
@@ -60,11 +63,12 @@ class Accounts:
         return self._people.get(name)
 
     def login(self, name: str, password: str) -> Person | None:
-        """None where name or password is wrong, after the same time."""
+        """None where name or password is wrong, or there is no password, after the same time."""
         account = self.find(name)
+        known = account is not None and account.password != NONE
         with self._hashing:
-            right = matches(password, account.password if account else NOBODY)
-        return Person(name, account.role) if account and right else None
+            right = matches(password, account.password if account and known else NOBODY)
+        return Person(name, account.role) if account and known and right else None
 
     def _refresh(self) -> None:
         """Under a running server a file that is gone, or broken, changes nothing."""
@@ -87,16 +91,18 @@ class Accounts:
                     raise
 
 
-def add_account(path: Path, name: str, role: str, password: str) -> bool:
-    """Writes the file with that person, all or nothing, readable by its owner alone. True: the person is new."""
+def add_account(path: Path, name: str, role: str, password: str | None) -> bool:
+    """Writes the file with that person, all or nothing, readable by its owner alone. True: the person is new.
+
+    password: None for somebody who comes through a proxy."""
     checked_name(name)
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+    if password is not None and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise UserError(
             f"the password has {len(password)} characters; it must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,}"
         )
     held: dict[str, Any] = read_accounts(path) if path.exists() else {"key": secrets.token_hex(32), "people": {}}
     new = name not in held["people"]
-    held["people"][name] = {"role": role, "password": hashed(password)}
+    held["people"][name] = {"role": role, "password": NONE if password is None else hashed(password)}
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
@@ -145,7 +151,7 @@ def _text(value: bytes) -> str:
 def _people(path: Path, held: dict[str, Any]) -> dict[str, Account]:
     people = {name: Account(one["role"], one["password"]) for name, one in held["people"].items()}
     for name, account in people.items():
-        if account.role not in ROLES or account.password.count("$") != 5:
+        if account.role not in ROLES or (account.password != NONE and account.password.count("$") != 5):
             raise UserError(
                 f"--auth {path}: {name!r} has no role or password that is known; `align label user` sets both"
             )

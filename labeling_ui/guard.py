@@ -54,11 +54,15 @@ class Refusal:
     location: str | None = None
 
 
-class Guard:
-    """ASGI middleware. identify: cookie → Person or None; what it finds is `scope["person"]` for the handlers."""
+Identify = Callable[[dict[str, Any]], "Person | Refusal | None"]
+"""A request's scope → who sent it, None where nobody is logged in, or why it is refused whatever it asks for."""
 
-    def __init__(self, app: Any, site: Site, identify: Callable[[str | None], Person | None]) -> None:
-        self._app, self._site, self._identify = app, site, identify
+
+class Guard:
+    """ASGI middleware. What `identify` finds is `scope["person"]` for the handlers. passwords: whether people log in here."""
+
+    def __init__(self, app: Any, site: Site, identify: Identify, passwords: bool) -> None:
+        self._app, self._site, self._identify, self._passwords = app, site, identify, passwords
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -70,9 +74,11 @@ class Guard:
 
     async def _http(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        rule = rule_of(scope["method"], scope["path"])
-        person = self._identify(cookie_of(headers))
-        refusal = self._outside(scope, headers) or _inside(rule, person)
+        rule = rule_of(scope["method"], scope["path"], self._passwords)
+        found = self._identify(scope)
+        person = None if isinstance(found, Refusal) else found
+        refused = found if isinstance(found, Refusal) else _inside(rule, person, self._passwords)
+        refusal = self._outside(scope, headers) or refused
 
         async def sealed(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -113,19 +119,22 @@ class Limited:
         return message if self._left >= 0 else {"type": "http.disconnect"}
 
 
-def cookie_of(headers: dict[str, str]) -> str | None:
+def cookie_of(scope: dict[str, Any]) -> str | None:
     """The session's cookie; None where there is none or it is there twice."""
-    found = [part.strip() for part in headers.get("cookie", "").split(";")]
+    sent = b";".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
+    found = [part.strip() for part in sent.split(";")]
     values = [value for name, _, value in (part.partition("=") for part in found) if name == COOKIE]
     return values[0] if len(values) == 1 else None
 
 
-def _inside(rule: Rule | None, person: Person | None) -> Refusal | None:
+def _inside(rule: Rule | None, person: Person | None, passwords: bool) -> Refusal | None:
     """Refuses what the rule does not allow the person."""
     if rule is None:
         return Refusal(404, "unknown", "there is no such page")
     if rule.roles is OPEN:
         return None
+    if person is None and not passwords:
+        return Refusal(401, "proxy", "you are logged out: the proxy named nobody; open this page anew to log in again")
     if person is None:
         location = "/login" if rule.page else None
         return Refusal(303 if rule.page else 401, "login", "you are logged out; log in again", location)

@@ -63,13 +63,15 @@ async def person_of(request: Request) -> Person:
 Who = Annotated[Person, Depends(person_of)]
 
 
-def labeling_routes(store: Store, guidelines: str, practice: bool, local: bool) -> APIRouter:
-    """The routes of one server."""
+def labeling_routes(store: Store, guidelines: str, practice: bool, logout: str | None, proxy: bool) -> APIRouter:
+    """The routes of one server. logout: where the page goes to log out, or None. proxy: whether a proxy logs people in."""
     router, desk = APIRouter(prefix="/v1"), Desk(store, practice)
 
     @router.get("/me")
     def me(who: Who) -> JSONResponse:
-        return JSONResponse({"name": who.name, "role": who.role, "local": local, "flags": list(FLAGS)})
+        return JSONResponse(
+            {"name": who.name, "role": who.role, "logout": logout, "proxy": proxy, "flags": list(FLAGS)}
+        )
 
     @router.post("/next")
     async def next_task(who: Who) -> JSONResponse:

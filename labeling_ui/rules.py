@@ -13,23 +13,25 @@ OPEN = None
 
 @dataclass(frozen=True)
 class Rule:
-    """path: a regular expression for all of the path. page: a person without a login is sent to it, not refused."""
+    """path: a regular expression for all of the path. page: a person without a login is sent to it, not refused.
+    passwords: there only where people log in with one."""
 
     method: str
     path: str
     roles: frozenset[str] | None
     page: bool = False
+    passwords: bool = False
 
 
-GRADIO_PAGE = r"(?:assets/[\w.-]+|static/[\w./-]+|svelte/[\w./-]+|theme\.css|config)?"
+GRADIO_PAGE = r"(?:assets/[\w.-]+|(?:static|svelte)(?:/[\w.-]+)+|theme\.css|config)?"
 """What a Gradio page loads. Its queue, uploads, file and proxy routes, tokens and API are shut: our pages use none of them."""
 
 RULES = (
-    Rule("GET", "/login", OPEN),
-    Rule("POST", "/v1/login", OPEN),
+    Rule("GET", "/login", OPEN, passwords=True),
+    Rule("POST", "/v1/login", OPEN, passwords=True),
     Rule("GET", r"/ui/[a-z-]+\.(?:js|css|svg)", OPEN),
     Rule("GET", "/favicon.ico", OPEN),
-    Rule("POST", "/v1/logout", EVERYBODY),
+    Rule("POST", "/v1/logout", EVERYBODY, passwords=True),
     Rule("GET", "/v1/me", EVERYBODY),
     Rule("POST", "/v1/next", EVERYBODY),
     Rule("POST", "/v1/draft", EVERYBODY),
@@ -56,9 +58,10 @@ RULES = (
 )
 
 
-def rule_of(method: str, path: str) -> Rule | None:
+def rule_of(method: str, path: str, passwords: bool) -> Rule | None:
     """The first rule that fits; HEAD goes as GET."""
     asked = "GET" if method == "HEAD" else method
     if ".." in path or "\\" in path or "\0" in path:
         return None
-    return next((rule for rule in RULES if rule.method == asked and re.fullmatch(rule.path, path)), None)
+    found = next((rule for rule in RULES if rule.method == asked and re.fullmatch(rule.path, path)), None)
+    return None if found and found.passwords and not passwords else found

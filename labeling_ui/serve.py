@@ -18,6 +18,7 @@ from labeling_ui.accounts import Accounts, add_account
 from labeling_ui.claim import only_server
 from labeling_ui.config import DEMO_STORE, LOOPBACK, WILDCARD, LabelSettings, LabelUserSettings
 from labeling_ui.demo import fill
+from labeling_ui.networks import Proxy, networks
 from labeling_ui.practice import add_practice
 
 GRACE_SECONDS = 3
@@ -42,7 +43,10 @@ def label(settings: LabelSettings) -> Outcome:
 
 def add_user(settings: LabelUserSettings) -> dict[str, Any]:
     """The password is read from the terminal, or from the first line of stdin."""
-    if sys.stdin.isatty():
+    password: str | None
+    if not settings.password:
+        password = None
+    elif sys.stdin.isatty():
         password = getpass.getpass(f"password for {settings.name}: ")
         if getpass.getpass("once more: ") != password:
             raise UserError("the two passwords differ; type the same one twice")
@@ -66,6 +70,7 @@ def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guide
         guidelines=guidelines or built_in_guidelines(),
         practice=settings.practice,
         auth=settings.auth,
+        proxy=_proxy(settings),
         session_seconds=settings.session_hours * 3600,
     )
     config = uvicorn.Config(
@@ -73,7 +78,8 @@ def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guide
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=settings.origin is not None,
+        # Who the proxy is must be seen on the connection itself, not in a header of the request.
+        proxy_headers=settings.origin is not None and settings.auth_proxy is None,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
@@ -84,6 +90,12 @@ def _serve(store: Store, settings: LabelSettings, listener: socket.socket, guide
 def _address(settings: LabelSettings, listener: socket.socket) -> str:
     """What people open."""
     return settings.origin or f"http://{_in_url(settings.host)}:{listener.getsockname()[1]}"
+
+
+def _proxy(settings: LabelSettings) -> Proxy | None:
+    if settings.auth_proxy is None:
+        return None
+    return Proxy(settings.auth_proxy.lower(), networks(str(settings.trust)), settings.proxy_logout)
 
 
 def origins(settings: LabelSettings, port: int) -> frozenset[str]:
@@ -112,6 +124,8 @@ def _bound(settings: LabelSettings) -> socket.socket:
 
 def _greeting(store: str, address: str, settings: LabelSettings) -> str:
     who = "one annotator, this machine alone" if settings.auth is None else f"people of {settings.auth}"
+    if settings.auth_proxy:
+        who += f", named in {settings.auth_proxy} by {settings.trust}"
     lines = [f"label at   {address}", f"store      {store}", f"for        {who}", "stop with  Ctrl-C"]
     if settings.auth and address.startswith("http://") and settings.host not in LOOPBACK:
         lines.append(

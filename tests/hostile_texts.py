@@ -45,7 +45,7 @@ CLOBBER = [
     for name in ("location", "document", "fetch", "localStorage", "align")
 ]  # fmt: skip
 DECEIT = [
-    "safe\u202eexe.txt", "\u2066left\u2069 \u2067right\u2069", "zero\u200bwidth\u200djoined\ufeff", "\u202e" * 50 + "turned", "a\u0301" * 200, "\u0000nul" if False else "\u0001control",
+    "safe\u202eexe.txt", "\u2066left\u2069 \u2067right\u2069", "zero\u200bwidth\u200djoined\ufeff", "\u202e" * 50 + "turned", "a\u0301" * 200, "\u0001control",
     "م" * 50 + " العربية", "\u061c\u200e\u200f", "🏳️‍🌈" * 20, "​", "\r\n\r\n\r\n", "   ", "\t", "</textarea></script>", "]]>", "-->", "<!--", "<![CDATA[x", "&lt;script&gt;", "&#60;script&#62;window.ran=1&#60;/script&#62;",
     "A" * 1_000_000, "<" * 50_000, "*" * 50_000, "[" * 50_000, "> " * 20_000, "`" * 40_001, "- " * 9_000, "|" * 19_000, "a\n" * 20_000, "\\" * 19_000,
 ]  # fmt: skip

@@ -64,7 +64,9 @@ class Thread:
         self.store, self.port = store, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         app = make_app(store, Setup(Site(frozenset({self.url})), "# Rules\n\nBe **kind**.", **setup))
-        config = uvicorn.Config(app, port=self.port, log_level="warning", timeout_graceful_shutdown=1, ws="none")
+        config = uvicorn.Config(
+            app, port=self.port, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

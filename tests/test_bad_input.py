@@ -46,7 +46,7 @@ FOUND_LATE = {"full disk", "the learning rate diverges", "scores beyond all boun
 
 @pytest.fixture(scope="session")
 def good_inputs():
-    for module in children.HEAVY:  # another user may not be able to import
+    for module in (*children.HEAVY, "labeling_ui.app", "labeling_ui.server"):  # another user may not be able to import
         __import__(module)
     folder = Path(tempfile.mkdtemp(prefix="bad-input-"))
     folder.chmod(0o755)  # another user walks in here

@@ -6,11 +6,12 @@ export async function call(method, path, body) {
     method,
     credentials: "same-origin",
     cache: "no-store",
-    redirect: "error",
+    redirect: "manual",
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
+  if (response.type === "opaqueredirect") return { ok: false, status: 401, data: {} }; // a proxy, which sends to its login
   const data = await response.json().catch(() => ({}));
   return { ok: response.ok, status: response.status, data };
 }

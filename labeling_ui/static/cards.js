@@ -2,12 +2,13 @@
 import { make, textBlock } from "./dom.js";
 import { placeInWords, tierOf } from "./ranking.js";
 
-const TALL = 1200; // characters; a longer text begins folded
+const TALL = { response: 1200, prompt: 6000 }; // characters; a longer text begins folded
 
 export function drawPrompt(place, messages, asWritten) {
   const parts = messages.map((message) => {
     const head = make("p", { class: "who" }, message.role ?? "Prompt");
-    return make("div", { class: `message ${message.role ?? "text-prompt"}` }, head, textBlock(message, asWritten));
+    const body = foldable(textBlock(message, asWritten), message.text, TALL.prompt);
+    return make("div", { class: `message ${message.role ?? "text-prompt"}` }, head, body);
   });
   place.replaceChildren(...parts);
 }
@@ -44,12 +45,8 @@ export class Cards {
   body(card, asWritten) {
     const block = textBlock(card, asWritten);
     if (!card.text) block.append(make("em", { class: "empty" }, "(empty response)"));
-    const body = make("div", { class: "card-body" }, block);
-    if (card.text.length > TALL) {
-      body.classList.add("folded");
-      const more = make("button", { type: "button", class: "quiet more", "aria-expanded": "false", on: { click: () => unfold(body, more) } }, "Show all");
-      body.append(more);
-    }
+    const body = foldable(block, card.text, TALL.response);
+    body.classList.add("card-body");
     return body;
   }
 
@@ -100,6 +97,16 @@ export class Cards {
     flags.element.open = true;
     flags.boxes.values().next().value.focus();
   }
+}
+
+// A long text begins folded, so that what is below it stays in reach.
+function foldable(block, text, tall) {
+  const body = make("div", {}, block);
+  if (text.length <= tall) return body;
+  body.classList.add("folded");
+  const more = make("button", { type: "button", class: "quiet more", "aria-expanded": "false", on: { click: () => unfold(body, more) } }, "Show all");
+  body.append(more);
+  return body;
 }
 
 function unfold(body, button) {

@@ -1,4 +1,4 @@
-// Windows over the page: skip, history, keys, compare, log in. Each is a <dialog>: Escape closes it, the focus goes back.
+// Windows over the page: skip, history, keys, compare. Each is a <dialog>: Escape closes it, the focus goes back.
 import { call } from "./calls.js";
 import { difference } from "./diff.js";
 import { make } from "./dom.js";
@@ -10,6 +10,11 @@ export function open(title, ...content) {
   const close = make("button", { type: "button", class: "quiet close", on: { click: () => dialog.close() } }, "Close");
   const dialog = make("dialog", { class: "window", "aria-labelledby": "align-window-title" }, make("h2", { id: "align-window-title" }, title), ...content, close);
   dialog.addEventListener("close", () => dialog.remove());
+  const said = dialog.querySelector(":scope > p:not([role])");
+  if (said) {
+    said.id = "align-window-said"; // read out with the title
+    dialog.setAttribute("aria-describedby", said.id);
+  }
   document.querySelector("#align .dialogs").append(dialog);
   dialog.showModal();
   return dialog;
@@ -103,31 +108,4 @@ function marked([kind, text]) {
   const element = make({ same: "span", out: "del", in: "ins" }[kind]);
   element.textContent = text;
   return element;
-}
-
-// Resolves once somebody is logged in again; the work stays on the page below.
-export function askLogin(user) {
-  return new Promise((resolve) => {
-    const name = make("input", { id: "align-login-name", autocomplete: "username", value: user, required: true });
-    const password = make("input", { id: "align-login-password", type: "password", autocomplete: "current-password", required: true });
-    const problem = make("p", { class: "problem", role: "alert" });
-    const form = make("form", {}, make("label", { class: "field-label", for: name.id }, "Name"), name, make("label", { class: "field-label", for: password.id }, "Password"), password, problem, make("button", { type: "submit", class: "primary" }, "Log in"));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      const answer = await call("POST", "/v1/login", { name: name.value, password: password.value }).catch(() => null);
-      if (!answer?.ok) {
-        problem.textContent = `${answer?.data?.sentence ?? "the server does not answer"}.`;
-        return;
-      }
-      if (name.value !== user) location.reload(); // the kept answer waits for its own author
-      dialog.removeEventListener("cancel", stay);
-      dialog.close();
-      resolve();
-    });
-    const dialog = open("You are logged out", make("p", {}, "Your work is kept here. Log in and it is saved."), form);
-    dialog.querySelector(".close").remove();
-    const stay = (event) => event.preventDefault();
-    dialog.addEventListener("cancel", stay);
-    password.focus();
-  });
 }

@@ -1,10 +1,12 @@
 // Where two texts differ, word by word: the longest common run of words stays, the rest was taken out or put in.
 const MOST_WORDS = 3000;
+const MOST_CHARACTERS = 200000;
 
 export const words = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) ?? [];
 
 // [kind, text] with kind same, out or in; null where the texts are too long to compare.
 export function difference(before, after) {
+  if (before.length > MOST_CHARACTERS || after.length > MOST_CHARACTERS) return null;
   const a = words(before);
   const b = words(after);
   let head = 0;

@@ -1,14 +1,14 @@
 // The line to the server: what is asked is asked until there is an answer, what is sent goes through the outbox.
 import { call } from "./calls.js";
-import { askLogin } from "./dialogs.js";
+import { askLogin, awaitLogin } from "./logins.js";
 import { Outbox, Refused } from "./outbox.js";
 
 export class Line {
   // show(state, sentence)
-  constructor(user, show) {
-    this.user = user;
+  constructor(me, show) {
+    this.me = me;
     this.show = show;
-    this.outbox = new Outbox(user, show, () => this.login());
+    this.outbox = new Outbox(me.name, show, () => this.login());
   }
 
   // null where the server refuses it: the sentence is shown, `reason` says why, the work stays.
@@ -36,7 +36,7 @@ export class Line {
   }
 
   login() {
-    this.loggingIn ??= askLogin(this.user).finally(() => (this.loggingIn = null));
+    this.loggingIn ??= (this.me.proxy ? awaitLogin : askLogin)(this.me.name).finally(() => (this.loggingIn = null));
     return this.loggingIn;
   }
 }

@@ -5,6 +5,9 @@ import { forget, keep, names, recall } from "./memory.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5000;
 
+// What the store says for good. Anything else (a proxy's own page, a wrong address) may be put right: the answer stays.
+const FINAL = new Set(["invalid", "conflict", "closed", "unknown", "size"]);
+
 export class Refused extends Error {
   constructor(reason, sentence) {
     super(sentence);
@@ -53,9 +56,9 @@ export class Outbox {
       if (answer?.status === 401) {
         this.show("loggedout", "You are logged out. Your answer is kept here; log in and it is saved.");
         await this.login();
-      } else if (answer && answer.status < 500 && answer.status !== 429 && answer.status !== 408) {
+      } else if (answer && FINAL.has(answer.data.reason)) {
         forget(name);
-        throw new Refused(answer.data.reason, answer.data.sentence ?? `the server refuses it (${answer.status})`);
+        throw new Refused(answer.data.reason, answer.data.sentence);
       } else {
         this.show("waiting", `Not saved yet. It is kept here and sent again. ${answer?.data?.sentence ?? "The server does not answer."}`);
         await pause(wait);

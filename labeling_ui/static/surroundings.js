@@ -11,7 +11,7 @@ export function bannerText(task, edits) {
   if (edits) return "You correct an earlier answer. The first one is kept in the log.";
   const { practice, kind } = task;
   if (practice) return `Practice${practice.number ? ` ${practice.number} of ${practice.of}` : ""}: you are told afterwards what the team thinks.`;
-  return { write: "Write the response that you would like to get.", edit: "Choose the best response and improve it." }[kind] ?? "";
+  return { write: "Write the response that you would like to get.", edit: "Choose the best response and improve it.", judge: "Say whether this response is good or bad." }[kind] ?? "";
 }
 
 export function nothingLeft(page) {
@@ -19,20 +19,25 @@ export function nothingLeft(page) {
   place.hidden = false;
   page.find(".banner").hidden = true;
   place.replaceChildren(make("h2", {}, "Nothing left to label"), make("p", {}, "Thank you. This page looks again every minute."));
-  page.tell("Nothing left to label.");
+  page.voice.tell("Nothing left to label.");
   setTimeout(() => !page.task && !page.busy && page.next(), AGAIN_MS);
 }
 
 export function history(page) {
   const edit = (past) => page.open(past.task, fromStore(past.task.answer), past.event);
-  showHistory(edit).catch(() => page.show("problem", "The server does not answer."));
+  showHistory(edit).catch(() => page.voice.show("problem", "The server does not answer."));
 }
 
 export function written(page) {
   page.asWritten = !page.asWritten;
   keep("as-written", page.asWritten);
   if (page.task) page.draw();
-  page.tell(page.asWritten ? "Text as written" : "Markdown");
+  showWritten(page);
+  page.voice.tell(page.asWritten ? "Text as written" : "Markdown");
+}
+
+export function showWritten(page) {
+  page.find("[data-do=written]").setAttribute("aria-pressed", String(page.asWritten));
 }
 
 // chosen: by the person, who finds it so again next time.
@@ -47,8 +52,9 @@ export async function guidelines(page, open, chosen = true) {
   if (open && chosen) text.focus();
 }
 
+// Where people are logged in by a proxy, it is the proxy that logs them out.
 export async function logout(page) {
   page.drafts.now();
-  await call("POST", "/v1/logout", {}).catch(() => null);
-  location.assign("/login");
+  if (page.me.logout === "/login") await call("POST", "/v1/logout", {}).catch(() => null);
+  location.assign(page.me.logout);
 }

@@ -40,6 +40,7 @@ GOOD = {
     "store verify": "labels.db",
     "store migrate": "labels.db",
     "queue": "new.db --responses responses.jsonl --reward-model reward-model --threads 1",
+    "label": "--store labels.db --port 0",
     "doctor": "ppo-run",
     "report": "run",
     "compare": "run other-run --output out",
@@ -48,6 +49,9 @@ GOOD = {
 wins, and words without a flag that the case begins with stand in for those here."""
 
 STAGES = ("sft", "sample", "rank", "reward", "ppo", "eval", "demo")
+SERVERS = ("label",)
+"""Commands that run until they are stopped: where nothing is wrong they do not end (tests/labeling_ui/test_label.py)."""
+
 FILE_OUTPUTS = ("sample", "rank", "import", "export", "store export")
 """Commands whose output is a file, with what else they leave beside it."""
 

@@ -7,13 +7,13 @@ import signal
 from pathlib import Path
 
 from bad_input import conditions
-from bad_input.case import FILE_OUTPUTS, GOOD, IN_PLACE, Case, Interrupt, made
+from bad_input.case import FILE_OUTPUTS, GOOD, IN_PLACE, SERVERS, Case, Interrupt, made
 from bad_input.records import LINE
 
 FLAG = {
     command: "--workspace" if command == "demo" else "--output"
     for command in GOOD
-    if command not in ("report", "doctor", "queue", "store restore", *IN_PLACE)
+    if command not in ("report", "doctor", "queue", "store restore", *IN_PLACE, *SERVERS)
 }
 NEW = [command for command in FLAG if command not in ("compare", "export")]
 """Commands whose output must be new, and is called `out`."""
@@ -80,7 +80,7 @@ COMPLETE = (
     [
         case
         for command in GOOD
-        if command not in ("demo", "doctor", *IN_PLACE)  # the one takes minutes, the others leave nothing new
+        if command not in ("demo", "doctor", *IN_PLACE, *SERVERS)  # the one takes minutes, the others leave nothing new
         for case in (
             Case("nothing wrong", command, {}, (), code=0, added=made(command)),
             Case("closed stdout", f"{command} --json", {}, LOST, conditions.no_stdout, added=made(command)),

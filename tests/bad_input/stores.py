@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bad_input import conditions
 from bad_input.case import GOOD, Case
+from labeling_ui.accounts import add_account
 
 STORE_COMMANDS = [command for command in GOOD if command.startswith("store ")]
 READERS = [command for command in STORE_COMMANDS if command not in ("store import", "store restore", "store migrate")]
@@ -33,6 +34,10 @@ def stranger(folder: Path) -> None:
 def flipped(folder: Path) -> None:
     content = (folder / "labels.db").read_bytes()
     (folder / "labels.db").write_bytes(content.replace(b"Tom has 3 boats", b"Tom has 4 boats"))
+
+
+def people(folder: Path) -> None:
+    add_account(folder / "people.json", "ann", "annotator", None)
 
 
 def lines(*records: dict) -> str:
@@ -65,6 +70,15 @@ STORES = [
             Case("a store of a newer program", command, newer, ("STORE labels.db: is of version 99, newer than this program knows", "update the program")),
         )
     ],
+    Case("a text file", "label --store prompts.jsonl", {"prompts.jsonl": "{}\n" * 300}, "STORE prompts.jsonl: is no SQLite database; give the path of a store"),
+    Case("an unknown database", "label --store mysql://u:secret@h/d", {}, ("STORE is 'mysql://u:***@h/d'; it must be a path (SQLite)", "postgresql://")),
+    Case("a server that is not there", "label --store postgresql://u:secret@127.0.0.1:1/d", {}, "STORE postgresql://u:***@127.0.0.1:1/d: cannot be reached"),
+    Case("a folder that is not there", "label --store none/labels.db", {}, "STORE none/labels.db: its folder does not exist; make it first"),
+    Case("a database of something else", "label --store other.db", stranger, "STORE other.db: is a database of something else; give another path"),
+    Case("a store of a newer program", "label", newer, ("STORE labels.db: is of version 99, newer than this program knows", "update the program")),
+    Case("read-only", "label --no-practice --guidelines prompts.jsonl", lambda folder: locked(folder), "STORE labels.db: it may not be written here", conditions.nobody),
+    Case("full disk", "label", {}, ("STORE labels.db", "make room"), conditions.full_disk),
+    Case("a taken address", "label --host 203.0.113.9 --auth people.json --origin http://x.org", people, "--host 203.0.113.9 cannot be used"),
     Case("a store that is there", "store restore labels.db labels.db", {}, "STORE labels.db: exists already"),
     Case("no backup", "store restore new.db none.db", {}, "STORE none.db: there is no store"),
     Case("a line that is no ranking", "store import labels.db bad.jsonl", {"bad.jsonl": '{"prompt": "p", "responses": ["a", "b"], "ranks": [1]}\n'}, ("SOURCE bad.jsonl, line 1", "ranks holds 1 for 2 responses")),

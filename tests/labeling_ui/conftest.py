@@ -1,4 +1,5 @@
-"""Fixtures of the labeling app's tests: a store with tasks, and the app for one annotator or for a team, without pages."""
+"""Fixtures of the labeling app's tests: a store with tasks; the app for one annotator or for a team, without pages; a
+server with its page, and an annotator in a browser before it."""
 
 from __future__ import annotations
 
@@ -7,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from labeling_app import ORIGIN, PASSWORD, PEOPLE, Clock, client, fill, logged_in
+from labeling_desk import COUNT, DESKTOP, log_in, ready
+from labeling_server import Thread, opened
+from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 
+from alignment.preferences.adding import Queue
 from alignment.preferences.store import Store
 from labeling_ui import accounts
 from labeling_ui.app import Setup, make_app
@@ -60,3 +65,40 @@ def team(store: Store, people: Path, clock: Clock):
     )
     app = make_app(store, setup, pages=False)
     return lambda name=None: logged_in(client(app), name)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One server of a team for all tests; each has a person of its own, whose tasks come first in the queue."""
+    folder, clock = tmp_path_factory.mktemp("served"), Clock()
+    accounts.add_account(folder / "people.json", "eve", "admin", PASSWORD)
+    with opened(folder) as store:
+        server = Thread(store, auth=str(folder / "people.json"), practice=False, clock=clock, session_seconds=3600)
+        server.people, server.clock = folder / "people.json", clock
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def desk(served, browser: Browser):
+    """desk(tasks, kind, **context) → the page of a new annotator, who gets these tasks first."""
+    contexts = []
+
+    def sit(tasks, kind: str = "rank", **context) -> Page:
+        number = next(COUNT)
+        served.store.add_tasks(tasks, Queue(priority=number), kind=kind, source="secret-source")
+        contexts.append(browser.new_context(**{"viewport": DESKTOP, **context}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+        page.name, page.errors = f"person {number}", []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        accounts.add_account(served.people, page.name, "annotator", PASSWORD)
+        log_in(page, served.url)
+        page.goto(served.url)
+        ready(page)
+        return page
+
+    yield sit
+    for context in contexts:
+        assert [page.errors for page in context.pages if page.errors] == []
+        context.close()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pytest
 from labeling_server import ROOT, Process
@@ -12,6 +16,7 @@ from playwright.sync_api import expect
 
 from alignment.preferences.store import Store
 from labeling_ui.demo import ROUNDS, fill
+from labeling_ui.serve import GRACE_SECONDS
 
 pytestmark = pytest.mark.xdist_group("labeling")
 
@@ -68,11 +73,37 @@ def test_from_the_command_to_a_saved_ranking_and_through_a_crash(started, page):
     assert [url for url in asked if not url.startswith(started.url)] == []
 
 
-def test_it_stops_at_ctrl_c_although_a_page_is_open(started, page):
-    code, printed = started.stop()
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_in_bounded_time_although_a_page_is_open(started, page, number):
+    """The page of the test before keeps its connections; the fixture's server is started again for the second signal."""
+    if started.child.poll() is not None:
+        started.start()
+        page.goto(started.url)
+        page.locator(".card").first.wait_for()
+    with socket.create_connection(("127.0.0.1", started.port)) as waiting:
+        waiting.sendall(b"POST /v1/next HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")  # a request that never ends
+        began = time.monotonic()
+        code, printed = started.stop(number)
+    assert time.monotonic() - began < GRACE_SECONDS + 7
     assert code == 130
     assert "stopped; every saved label is in demo-labels.db" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind(tmp_path, monkeypatch, number):
+    """Neither in the temporary folder nor in the working directory, but the store: whether it is stopped or killed."""
+    temporary, work = tmp_path / "tmp", tmp_path / "work"
+    temporary.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = Process(work)
+    process.start()
+    assert urllib.request.urlopen(f"{process.url}/config").status == 200
+    process.child.send_signal(number)
+    process.child.wait(20)
+    assert os.listdir(temporary) == []
+    assert {path.split("-")[0] for path in os.listdir(work)} == {"demo"}
 
 
 def test_it_never_imports_torch(tmp_path):

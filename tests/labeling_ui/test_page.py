@@ -5,93 +5,14 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from hostile_texts import HOSTILE
-from labeling_app import MODELS, PASSWORD, Clock, ranked
-from labeling_server import Thread, opened, order
-from playwright.sync_api import Browser, Page, expect
+from labeling_app import MODELS, PASSWORD
+from labeling_desk import COUNT, PHONE, count, drag, last, ready, saved, some
+from labeling_server import order
+from playwright.sync_api import expect
 
-from alignment.preferences.adding import Queue
 from alignment.records import PromptRecord, Response, ResponseSet
-from labeling_ui.accounts import add_account
-from labeling_ui.showing import shown_text
 
 pytestmark = pytest.mark.xdist_group("labeling")
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-COUNT = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """One server of a team for all tests; each has a person of its own, whose tasks come first in the queue."""
-    folder, clock = tmp_path_factory.mktemp("served"), Clock()
-    add_account(folder / "people.json", "eve", "admin", PASSWORD)
-    with opened(folder) as store:
-        server = Thread(store, auth=str(folder / "people.json"), practice=False, clock=clock, session_seconds=3600)
-        server.people, server.clock = folder / "people.json", clock
-        yield server
-        server.close()
-
-
-@pytest.fixture
-def desk(served, browser: Browser):
-    """desk(tasks, kind, **context) → the page of a new annotator, who gets these tasks first."""
-    contexts = []
-
-    def sit(tasks, kind: str = "rank", **context) -> Page:
-        number = next(COUNT)
-        served.store.add_tasks(tasks, Queue(priority=number), kind=kind, source="secret-source")
-        contexts.append(browser.new_context(**{"viewport": DESKTOP, **context}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
-        page.name, page.errors = f"person {number}", []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        add_account(served.people, page.name, "annotator", PASSWORD)
-        log_in(page, served.url)
-        page.goto(served.url)
-        ready(page)
-        return page
-
-    yield sit
-    for context in contexts:
-        assert [page.errors for page in context.pages if page.errors] == []
-        context.close()
-
-
-def ready(page: Page) -> None:
-    page.locator("#align .prompt .message").first.wait_for()
-
-
-def log_in(page: Page, url: str) -> None:
-    sent = {"name": page.name, "password": PASSWORD}
-    assert page.request.post(f"{url}/v1/login", data=sent, headers={"origin": url}).ok
-
-
-def some(count: int = 1) -> list[ResponseSet]:
-    """Tasks that no other test has; the first letter of a response says which it is."""
-    first = 1000 * next(COUNT)
-    return [ranked(first + number) for number in range(count)]
-
-
-def saved(page: Page, said: str = "Saved") -> None:
-    expect(page.locator("#align .state-text")).to_contain_text(said, timeout=30_000)
-
-
-def last(served, page: Page) -> dict:
-    """The newest standing answer, in slots."""
-    return next(past.task.answer for past in served.store.history(page.name) if past.standing)
-
-
-def count(served, page: Page) -> int:
-    return len(served.store.history(page.name))
-
-
-def drag(page: Page, slot: str, target: str) -> None:
-    page.locator(f".order .chip[data-drag={slot}]").hover()
-    page.mouse.down()
-    box = page.locator(target).bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
-    page.mouse.up()
 
 
 def test_keyboard_alone_takes_one_stroke_a_response_and_one_more(desk, served):
@@ -233,6 +154,47 @@ def test_writing_and_editing(desk, served):
     assert (last(served, page)["slot"], last(served, page)["text"]) == ("B", before + " Better.")
 
 
+def test_good_or_bad(desk, served):
+    """One response, judged: by mouse with a flag, and by key; nothing is sent before it is said."""
+    tag = next(COUNT)
+    page = desk(
+        [ResponseSet(f"j{tag}-{one}", f"Judge {tag} {one}.", (Response(f"Response {one}."),)) for one in "xy"], "judge"
+    )
+    expect(page.locator(".banner")).to_have_text("Say whether this response is good or bad.")
+    assert page.locator(".order, [data-do=compare]").evaluate_all("all => all.map(one => one.hidden)") == [True, True]
+    page.keyboard.press("Enter")
+    saved(page, "Say whether it is good or bad")
+    assert count(served, page) == 0
+    page.get_by_role("radio", name="bad").click()
+    page.locator(".card[data-slot=A] summary").click()
+    page.get_by_role("group", name="Flags of response A").get_by_role("button", name="harmful").click()
+    page.get_by_role("button", name="Submit", exact=True).click()
+    saved(page)
+    assert (last(served, page)["verdict"], last(served, page)["flags"]) == ("bad", {"A": ["harmful"]})
+    expect(page.get_by_role("radio", name="bad")).not_to_be_checked()
+    for key in ("a", "0", "1", "2", "Enter"):
+        page.keyboard.press(key)
+    saved(page)
+    expect(page.get_by_role("radio", name="good")).to_have_count(0)
+    assert last(served, page)["verdict"] == "good"
+
+
+@pytest.mark.parametrize("view", [{}, {"viewport": PHONE, "has_touch": True, "is_mobile": True}])
+def test_text_as_written_at_a_button(desk, view):
+    tag = next(COUNT)
+    page = desk([ResponseSet(f"m{tag}", f"**p** {tag}", (Response("**b**"), Response("`c`")))], **view)
+    assert page.locator(".card strong, .card code, .prompt strong").count() == 3
+    button = page.get_by_role("button", name="As written")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    button.tap() if view else button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".text :is(strong, code)").count() == 0
+    assert sorted(page.locator(".card .text").all_inner_texts()) == ["**b**", "`c`"]
+    page.reload()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_a_reload_in_the_middle_keeps_the_draft(desk, served):
     page = desk(some())
     for key in ("c", "a", "1"):
@@ -345,115 +307,6 @@ def test_nothing_that_a_browser_gets_says_who_wrote_what(desk, served):
     assert frames == [], "no page of ours opens a websocket"
 
 
-def test_what_a_screen_reader_hears(desk):
-    page = desk(some(2))
-    said = page.locator("#align [role=status]")
-    expect(said).to_have_text("New task: rank 3 responses.")
-    page.keyboard.press("b")
-    expect(said).to_have_text("B: 1st. Order: B.")
-    page.keyboard.press("=")
-    expect(said).to_have_text("The next letter ties.")
-    page.keyboard.press("a")
-    expect(said).to_have_text("A: 1st, tied with B. Order: A = B.")
-    page.keyboard.press("a")
-    expect(said).to_have_text("A is 1st, tied with B already.")
-    heard = page.locator("#align").aria_snapshot()
-    for part in (
-        'article "Response A"',
-        'button "Move A up"',
-        'region "Prompt"',
-        'progressbar "Labels of all tasks"',
-        'checkbox "None is acceptable"',
-        "status: A is 1st",
-    ):
-        assert part in heard, heard
-
-
-@pytest.mark.parametrize("view", ["desktop", "phone", "dark"])
-def test_axe_finds_nothing(desk, view):
-    context = {"desktop": {}, "phone": {"viewport": PHONE, "has_touch": True}, "dark": {"color_scheme": "dark"}}[view]
-    page = desk(some(2), **context)
-    found = {"task": violations(page)}
-    page.keyboard.press("b")
-    page.keyboard.press("Shift+A")
-    page.keyboard.press("Enter")
-    found["flags"] = violations(page)
-    page.locator("#align .card").first.click(position={"x": 200, "y": 10})
-    for key in ("?", "v", "s", "y"):
-        page.keyboard.press(key)
-        page.locator("dialog").wait_for()
-        found[f"window {key}"] = violations(page)
-        page.keyboard.press("Escape")
-        page.locator("dialog").wait_for(state="detached")
-    if view == "phone":
-        page.get_by_role("button", name="Guidelines").tap()
-        page.locator(".guidelines-text p").first.wait_for()
-        found["guidelines"] = violations(page)
-    page.request.post(page.url + "v1/logout", data={}, headers={"origin": page.url.rstrip("/")})
-    page.goto(page.url + "login")
-    found["login"] = violations(page)
-    assert {place: what for place, what in found.items() if what} == {}
-
-
-def violations(page: Page) -> list[str]:
-    page.wait_for_timeout(350)  # what fades in has its colours by then
-    made = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:120]} {node['failureSummary'][:200]}" for one in made for node in one["nodes"]
-    ]
-
-
-WORST = ("${window.ran=1}", "{{window.ran=1}}", "<img src=x onerror=window.ran=1>", "![a](http://evil.example/a.png)", "safe\u202eexe.txt", "A" * 200_000)  # fmt: skip
-
-
-def test_hostile_texts_as_prompt_and_responses(desk, served):
-    """None runs, none asks for anything, each stands on the page to the letter: as Markdown, as written, compared, in the history."""
-    tag = next(COUNT)
-    page = desk([ResponseSet(f"h{tag}", f"{tag}" + "".join(WORST[:5]), tuple(map(Response, WORST))), *some()])
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    shown = "all => all.map(one => one.textContent.trimEnd())"  # Markdown's HTML ends in a line break
-    for _ in range(2):
-        assert sorted(page.locator(".card .text").evaluate_all(shown)) == sorted(WORST)
-        assert page.locator(".prompt .text").evaluate_all(shown) == [f"{tag}" + "".join(WORST[:5])]
-        page.keyboard.press("m")
-    page.keyboard.press("v")
-    page.locator(".compared").wait_for()
-    page.keyboard.press("Escape")
-    for key in ("a", "b", "c", "d", "e", "f", "Enter"):
-        page.keyboard.press(key)
-    saved(page)
-    page.keyboard.press("y")
-    assert page.locator(".history .excerpt").first.text_content() == (f"{tag}" + "".join(WORST[:5]))[:160]
-    assert page.evaluate("window.ran ?? null") is None
-    assert page.evaluate("document.documentElement.scrollWidth") == DESKTOP["width"]
-    assert [url for url in asked if not url.startswith(served.url)] == []
-
-
-@pytest.mark.parametrize("as_written", [False, True])
-def test_every_hostile_text(desk, served, as_written):
-    """Through the one function that puts texts on the page: nothing runs, loads or covers; as written it is there to the letter."""
-    page = desk(some())
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    shown = page.evaluate(
-        """async ([texts, asWritten]) => {
-            const { textBlock } = await import('/ui/dom.js');
-            const made = texts.map((text) => textBlock(text, asWritten));
-            document.querySelector('#align .cards').append(...made);
-            return made.map((one) => one.textContent);
-        }""",
-        [[shown_text(text) for text in HOSTILE if len(text) < 50_001], as_written],
-    )
-    page.wait_for_timeout(500)
-    assert page.evaluate("window.ran ?? null") is None
-    if as_written:
-        assert shown == [text for text in HOSTILE if len(text) < 50_001]
-    made = page.locator("#align .cards > .text")
-    assert made.locator("img, a, form, iframe, svg, style, script, link, input, [style], [id], [name]").count() == 0
-    assert [url for url in asked if not url.startswith(served.url)] == []
-
-
 def test_right_to_left_text_reads_from_the_right(desk):
     tag = next(COUNT)
     page = desk([ResponseSet(f"r{tag}", f"مرحبا {tag}", (Response("نعم، هذا صحيح."), Response("No, it is not.")))])
@@ -495,6 +348,7 @@ def test_keys_can_be_changed_and_conflicts_are_refused(desk, served):
     page.evaluate("localStorage.setItem('align:keys', JSON.stringify({tie: 'x', skip: 'x'}))")
     page.reload()
     expect(page.locator(".notice")).to_contain_text("Your keys are not used: “x” is given to")
+    ready(page)
     page.keyboard.press("=")
     page.keyboard.press("c")
     expect(page.locator(".order .tier")).to_have_count(1)
