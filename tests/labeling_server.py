@@ -60,10 +60,10 @@ class Process:
 class Thread:
     """The same server within the test's process: its store and its clock can be reached."""
 
-    def __init__(self, store: Store, **setup) -> None:
+    def __init__(self, store: Store, guidelines: str = "# Rules\n\nBe **kind**.", **setup) -> None:
         self.store, self.port = store, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        app = make_app(store, Setup(Site(frozenset({self.url})), "# Rules\n\nBe **kind**.", **setup))
+        app = make_app(store, Setup(Site(frozenset({self.url})), guidelines, **setup))
         config = uvicorn.Config(
             app, port=self.port, log_level="warning", timeout_graceful_shutdown=1, ws="none", server_header=False
         )
