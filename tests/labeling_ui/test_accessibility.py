@@ -1,4 +1,8 @@
-"""What a screen reader hears, and what axe-core finds: nothing, on every page of an annotator."""
+"""What a screen reader hears, and what axe-core finds: nothing, on every page of an annotator.
+
+Mutations seen to fail (in `labeling_ui/static`): `voice`: only the newest announcement kept; `labeling.html`: the notice is no
+alert; `dialogs`: a window without its description (what is read out ...); `extras`: a verdict without a label (... other tasks).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The file of people, and the commands' mistakes: one sentence, exit code 2, nothing half-written."""
+"""The file of people, and the commands' mistakes: one sentence, exit code 2, nothing half-written.
+
+Mutations seen to fail (in `labeling_ui/accounts.py`): the file readable by others (a person is added ...); read only once (people
+are added ...); one salt for all (equal passwords ...).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,12 @@
-"""Who may do what: every route for every role, forged addresses and cookies, guessed passwords, headers."""
+"""Who may do what: every route for every role, forged addresses and cookies, guessed passwords, headers.
+
+Mutations seen to fail (in `labeling_ui`):
+
+- `guard`: every route open (every route ...); any Host taken (a forged host); the first of two cookies taken (forged cookies);
+  Gradio's `access-control` headers let through (Gradio reflects ...)
+- `sessions`: a session that was logged out of goes on, or one of an older password (a copied cookie ...)
+- `throttle`: no wait after wrong passwords (guessing ...)
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
 """Texts that try to run, load, link, cover the page or deceive: each of them as a prompt and as a response, through the
 store and the server, in Chromium. None runs, none asks for anything, and each stands on the page to the letter.
 
-Mutations seen to fail (in `labeling_ui`):
+Mutations seen to fail (in `labeling_ui/static`):
+
+- `dom`: a plain text parsed as HTML (every hostile text ...); a character lost from each piece (a million)
+- `cards`: nothing folded; `diff`: any two texts compared (a million)
 """
 
 from __future__ import annotations

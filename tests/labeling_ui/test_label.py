@@ -1,4 +1,7 @@
-"""`align label` as a user starts it: without torch, nothing to ask outside; killed and started again under an open page."""
+"""`align label` as a user starts it: without torch, nothing to ask outside; killed and started again under an open page.
+
+Mutation seen to fail: Gradio's folder kept (nothing is left behind).
+"""
 
 from __future__ import annotations
 

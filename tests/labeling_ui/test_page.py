@@ -1,4 +1,9 @@
-"""The page in Chromium: ranking with mouse, keyboard and fingers, writing, editing, undo; nothing lost; nobody unblinded."""
+"""The page in Chromium: ranking with mouse, keyboard and fingers, writing, editing, undo; nothing lost; nobody unblinded.
+
+Mutations seen to fail (in `labeling_ui/static`): `commands`: no key for a verdict; `answers`: the verdict always good (good or
+bad), what is not ranked is nothing (a part ...); `surroundings`: the choice of "as written" not kept; `labeling.css`: its button
+hidden on phones (text as written ...).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,13 @@
 """People whom a proxy has logged in: the header counts from the proxy's address alone, and names one person or nobody.
 
 Mutations seen to fail (in `labeling_ui`):
+
+- `networks`: any address trusted (... from elsewhere ...); an IPv4 address in IPv6's clothes not recognised (the name from the
+  proxy ...); everybody may be trusted (mistakes)
+- `proxy`: the first of two headers taken (... twice ...); a name that is not in the file is an annotator (... unknown ...);
+  bytes read as Latin-1 (... any script ...); nobody written into the store (the name from the proxy ...)
+- `rules`: login and logout there behind a proxy (no passwords ...); `guard`: sent to a login page (without the header ...)
+- `accounts`: no password is a password (somebody without ...); `config`: a browser's own header allowed (mistakes)
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The server without a browser: what is asked is answered, what is wrong is one sentence, and nobody sees who wrote what."""
+"""The server without a browser: what is asked is answered, what is wrong is one sentence, and nobody sees who wrote what.
+
+Mutations seen to fail (in `labeling_ui`): `showing`: one more field on a card (no answer says ...); `failures`: 500 where it may
+be asked again (... cannot just now ...); `routes`: unknown fields taken (bad requests), no practice (practice comes first ...).
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,11 @@
 | holes before 6.16 | test_gradio_is_new_enough |
 
 Mutations seen to fail (in `labeling_ui`):
+
+- `rules`: Gradio's API let through (what Gradio would answer ...); empty parts in the paths of its files (no file ...)
+- `guard`: any Origin taken (no origin ...); `x-frame-options` left out (headers ...); images from anywhere (the browser ...)
+- `pages`: run history on, errors shown (all extras ...); `labeling.html`: something to fill in (... template)
+- `logins`: a cookie that scripts can read (... out of reach ...)
 """
 
 from __future__ import annotations
