@@ -16,7 +16,7 @@ from typing import Any
 
 from alignment.config import Settings, parse
 from alignment.errors import UserError
-from alignment.exit_codes import DONE, INTERRUPTED, USER_ERROR
+from alignment.exit_codes import DONE, FOUND, INTERRUPTED, USER_ERROR
 from alignment.processes import count, first_to_fail, is_main
 from alignment.repeat import repeat
 from alignment.terminal import streams
@@ -60,7 +60,7 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
     with streams() as stdout:
         code = _in_any_process(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
-        if stdout.lost and code not in (USER_ERROR, INTERRUPTED):
+        if stdout.lost and code in (DONE, FOUND):
             print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
             return USER_ERROR
         return code
@@ -95,7 +95,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             if "--debug" in argv:
                 traceback.print_exc()
             print(f"align {command.name}: {error}", file=sys.stderr)
-        return USER_ERROR
+        return error.code
     except KeyboardInterrupt:
         if first_to_fail():
             print(f"\nalign {command.name}: interrupted; {_left(settings)}", file=sys.stderr)
