@@ -17,6 +17,7 @@ from typing import Any
 from alignment.config import Settings, parse
 from alignment.errors import UserError
 from alignment.exit_codes import DONE, FOUND, INTERRUPTED, USER_ERROR
+from alignment.model_references import resolved
 from alignment.processes import count, first_to_fail, is_main
 from alignment.repeat import repeat
 from alignment.terminal import streams
@@ -87,6 +88,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             repeats=command.repeats,
             plans=command.plan is not None,
         )
+        settings = resolved(settings)
         _require_one_process(command, options)
         _prepare()
         outcome = _planned(command, settings, options) if options.dry_run else _done(command, settings, options)
