@@ -13,7 +13,7 @@ from alignment.registry.artifacts import copied, seal
 from alignment.registry.listing import MANIFEST, RECORDS
 from alignment.registry.log import Entry
 from alignment.registry.manifest import File, Manifest, Parent, artifact_name, content_digest, split_name
-from alignment.registry.model import Model, check_base, check_files, read_model
+from alignment.registry.model import Model, check_base, check_contents, check_kind, read_model
 from alignment.registry.names import COMMAND_KINDS, KINDS
 from alignment.registry.standing import Standing
 from alignment.registry.who import now, user
@@ -42,9 +42,10 @@ def add(registry: Registry, directory: Path, name: str, kind: str | None, about:
     kind = _kind(kind, facts["command"], where)
     _require_family(registry.standing(name), kind)
     model = read_model(folder, where, registry.artifacts)
+    check_kind(folder, [one.name for one in model.of("model")], kind, where)
     with registry.artifacts.staged(registry.locked(f"registry add {directory}")) as staged:
         files, records = _copy(model, staged, where)
-        check_files(staged, list(files), kind, where)
+        check_contents(staged, list(files), where)  # of what was copied: the directory may have changed since
         check_base(staged, model.base, where)
         made = _manifest(registry, kind, (files, records), facts, model.base, about)
         (staged / MANIFEST).write_text(made.text(), encoding="utf-8")

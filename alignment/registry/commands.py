@@ -11,7 +11,6 @@ from typing import Any
 from alignment.command import Outcome
 from alignment.errors import UserError
 from alignment.exit_codes import DONE, INTEGRITY
-from alignment.registry import lineage as tree
 from alignment.registry.command import (
     AddSettings,
     GcSettings,
@@ -150,7 +149,7 @@ def rollback(settings: RollbackSettings) -> dict[str, Any]:
 
 def lineage(settings: ReferenceSettings) -> Outcome:
     with _registry(settings) as registry:
-        node = tree.lineage(registry, registry.version(settings.reference).artifact)
+        node = registry.lineage(settings.reference)
     return Outcome(node.values(), "\n".join(node.lines()))
 
 

@@ -105,8 +105,9 @@ def _check_config(value: Any, name: str, where: str) -> None:
     """No code of the model's own, and no module that a library would import because the file says so."""
     code = {key for one in _objects(value) for key in ("auto_map", "custom_pipelines") if one.get(key)}
     own = value if isinstance(value, dict) else {}
-    library = str((own.get("auto_mapping") or {}).get("parent_library") or "transformers")
-    if library.split(".")[0] != "transformers":
+    mapping = own.get("auto_mapping") or {"parent_library": "transformers"}
+    library = mapping.get("parent_library") if isinstance(mapping, dict) else None
+    if str(library).split(".")[0] != "transformers":
         code.add("auto_mapping")
     if own.get("megatron_config"):
         code.add("megatron_config")

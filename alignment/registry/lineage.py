@@ -39,17 +39,21 @@ class Node:
             "parents": [parent.values() for parent in self.parents],
         }  # fmt: skip
 
-    def lines(self) -> Iterator[str]:
-        """The tree for people."""
+    def lines(self, told: set[str] | None = None) -> Iterator[str]:
+        """The tree for people. told: artifacts that stand further up already; they are named, not told again."""
+        told = set() if told is None else told
         role = f"{', '.join(self.roles)}: " if self.roles else ""
-        names = ", ".join(self.known_as) or "no version"
         kind, digest = split_name(self.artifact)
-        yield f"{role}{names}  {kind} sha256-{digest[:SHORT]}"
+        again = self.artifact in told
+        yield f"{role}{', '.join(self.known_as) or 'no version'}  {kind} sha256-{digest[:SHORT]}{', see above' if again else ''}"
+        if again:
+            return
+        told.add(self.artifact)
         bar = "│" if self.parents else " "
         yield from (f"{bar}  {fact}" for fact in _facts(self.manifest))
         for number, parent in enumerate(self.parents, 1):
             branch, below = ("└─ ", "   ") if number == len(self.parents) else ("├─ ", "│  ")
-            for place, line in enumerate(parent.lines()):
+            for place, line in enumerate(parent.lines(told)):
                 yield f"{branch if place == 0 else below}{line}".rstrip()
 
 
@@ -85,8 +89,10 @@ def _facts(made: Manifest | None) -> Iterator[str]:
     )
     if code:
         yield f"code: {code}"
-    if made.changed:
-        yield "settings: " + ", ".join(f"{name} {value}" for name, value in made.changed.items())
+    named = {*made.inputs, *(parent.role for parent in made.parents)}
+    settings = [f"{name} {value}" for name, value in made.changed.items() if name not in named]
+    if settings:
+        yield f"settings: {', '.join(settings)}"
     for name, found in made.inputs.items():
         yield from (f"{name}: {_input(one)}" for one in found)
 

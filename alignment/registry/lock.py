@@ -22,14 +22,14 @@ PAUSE = 0.01
 
 
 @contextlib.contextmanager
-def held(path: Path, by: str, wait: float = WAIT) -> Iterator[None]:
+def held(path: Path, by: str, wait: float | None = None) -> Iterator[None]:
     """Holds the lock file while the block runs; Locked, with its owner's name, where another process keeps it.
 
-    by: what is told to those who wait. On a folder that knows no locks the block runs all the same: there the number of a
+    by: what is told to those who wait. wait: seconds, `WAIT` where none are given. On a folder that knows no locks the block runs all the same: there the number of a
     log entry, which can be taken only once, decides."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _take(handle, path, time.monotonic() + wait)
+        _take(handle, path, time.monotonic() + (WAIT if wait is None else wait))
         os.truncate(handle, 0)
         os.pwrite(handle, _owner(by).encode(), 0)
         yield

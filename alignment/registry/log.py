@@ -1,11 +1,10 @@
-"""`store/log/NAME/00000007.json`: all that ever happened to a name, one file an entry, each with the hash of the one before.
+"""`store/log/NAME/00000007.json`: all that ever happened to a name, one file an entry, each with a digest of itself and that of the one before.
 
 An entry's number is the fencing token: it can be taken only once, so of two writers that saw the same state one fails,
 even where there are no locks."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from alignment.durable import make_folder, sync_one
+from alignment.preferences.ids import digest_of
 from alignment.registry.errors import Changed, Damaged
 from alignment.registry.names import NAME
 
@@ -44,6 +44,11 @@ class Entry:
     token: int = 0  # given by `append`, as is the next
     previous: str | None = None
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that it says."""
+        return digest_of(asdict(self))
+
 
 def names(store: Path) -> list[str]:
     """All names that have an entry."""
@@ -60,14 +65,10 @@ def read(store: Path, name: str) -> list[Entry]:
         where = f"log/{name}/{_file(number)}"
         if number != len(entries) + 1:
             raise Damaged(f"log/{name}/{_file(len(entries) + 1)} is missing; restore it from a copy of the store")
-        try:
-            content = (folder / _file(number)).read_bytes()
-            entries.append(_parsed(content))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise Damaged(f"{where} is damaged ({error}); restore it from a copy of the store") from None
+        entries.append(_entry(folder / _file(number), where))
         if (entries[-1].token, entries[-1].previous) != (number, previous):
             raise Damaged(f"{where} does not follow the entry before it; restore both from a copy of the store")
-        previous = hashlib.sha256(content).hexdigest()
+        previous = entries[-1].digest
     return entries
 
 
@@ -77,10 +78,12 @@ def append(store: Path, name: str, after: int, entry: Entry) -> Entry:
     folder = store / "log" / name
     make_folder(folder)
     _sweep(folder)
-    previous = hashlib.sha256((folder / _file(after)).read_bytes()).hexdigest() if after else None
+    previous = _entry(folder / _file(after), f"log/{name}/{_file(after)}").digest if after else None
     made = replace(entry, token=after + 1, previous=previous)
     partial, final = folder / f".{uuid.uuid4().hex}", folder / _file(made.token)
-    partial.write_text(json.dumps({"format": FORMAT, **asdict(made)}, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(
+        json.dumps({"format": FORMAT, "digest": made.digest, **asdict(made)}, allow_nan=False) + "\n", encoding="utf-8"
+    )
     os.chmod(partial, 0o444)
     sync_one(partial)
     try:
@@ -111,14 +114,26 @@ def _file(number: int) -> str:
     return f"{number:08d}.json"
 
 
-def _parsed(content: bytes) -> Entry:
-    value = json.loads(content)
-    if value.pop("format") != FORMAT or value["action"] not in get_args(Action):
-        raise ValueError(f"its format is not {FORMAT}")
-    return Entry(**value)
+def _entry(path: Path, where: str) -> Entry:
+    """The entry in a file, if it says what was written there."""
+    try:
+        value = json.loads(path.read_bytes())
+        if value.pop("format") != FORMAT or value["action"] not in get_args(Action):
+            raise ValueError(f"its format is not {FORMAT}")
+        told = value.pop("digest")
+        made = Entry(**value)
+        if made.digest != told:
+            raise ValueError("its digest is another")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Damaged(f"{where} is damaged ({error}); restore it from a copy of the store") from None
+    return made
+
+
+def sweep(store: Path, name: str) -> None:
+    """Removes what a killed writer left, which no reader looks at. Under the registry's lock."""
+    _sweep(store / "log" / name)
 
 
 def _sweep(folder: Path) -> None:
-    """What a killed writer left."""
     for path in folder.glob(".*"):
         path.unlink(missing_ok=True)

@@ -43,6 +43,10 @@ def read_model(folder: Path, where: str, artifacts: Artifacts) -> Model:
     names = {one.name for one in found}
     if not names & {CONFIG, ADAPTER, ENSEMBLE} or not any(name.endswith(".safetensors") for name in names):
         raise UserError(f"{where}: holds no model ({CONFIG} and safetensors); give the directory that a stage wrote")
+    for one in found:
+        if one.role == "record":
+            contents.check(one.path, one.name, where)
+    check_contents(folder, [one.name for one in found if one.role == "model"], where)
     rewritten: dict[str, bytes] = {}
     base = None
     for one in found:
@@ -75,23 +79,30 @@ def artifact_of(path: Path, artifacts: Artifacts) -> str | None:
     return artifacts.with_content(directory_digest(folder, str(path), artifacts))
 
 
-def check_files(folder: Path, names: list[str], kind: str, where: str) -> None:
-    """Looks into every stored file of a model; Damaged for what can run code or leads out, UserError for the wrong kind."""
-    heads = []
+def check_contents(folder: Path, names: list[str], where: str) -> None:
+    """Looks into every file of a model; Damaged for what can run code or leads out of its directory."""
     for name in names:
         contents.check(folder / name, name, where)
         inside = PurePosixPath(name).parent
         if name.endswith(".safetensors.index.json"):
-            for shard in set(_json(folder / name, where, name).get("weight_map", {}).values()):
-                _require_inside(str(inside / str(shard)), names, f"{where}: {name}")
+            shards = _json(folder / name, where, name).get("weight_map")
+            for shard in sorted({str(one) for one in (shards.values() if isinstance(shards, dict) else ["?"])}):
+                _require_inside(str(inside / shard), names, f"{where}: {name}")
         if name == ENSEMBLE:
-            for member in _json(folder / name, where, name).get("members", []):
+            members = _json(folder / name, where, name).get("members")
+            for member in members if isinstance(members, list) else ["?"]:
                 _require_inside(f"{member}/{CONFIG}", names, f"{where}: {name}")
-        if name.endswith(".safetensors"):
-            heads += [one for one in contents.tensor_names(folder / name, name, where) if one.endswith("score.weight")]
-    if bool(heads) != (KINDS[kind] == REWARD):
-        is_, head = ("a reward model", "a") if heads else ("a policy", "no")
-        raise UserError(f"{where}: is {is_} (it has {head} score head), not of kind {kind}; give the --kind that it is")
+
+
+def check_kind(folder: Path, names: list[str], kind: str, where: str) -> None:
+    """UserError where a policy is to be stored as a reward model, or the other way round."""
+    tensors = [contents.tensor_names(folder / name, name, where) for name in names if name.endswith(".safetensors")]
+    scores = any(one.endswith("score.weight") for some in tensors for one in some)
+    if scores != (KINDS[kind] == REWARD):
+        found, head = ("a reward model", "a") if scores else ("a policy", "no")
+        raise UserError(
+            f"{where}: is {found} (it has {head} score head), not of kind {kind}; give the --kind that it is"
+        )
 
 
 def check_base(folder: Path, base: str | None, where: str) -> None:

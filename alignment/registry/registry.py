@@ -12,12 +12,13 @@ from typing import Any
 from alignment.durable import file_sha256, make_folder
 from alignment.errors import UserError
 from alignment.registry import adding, collecting, lock, log, verifying, views
+from alignment.registry import lineage as tree
 from alignment.registry.artifacts import Artifacts
 from alignment.registry.errors import Changed, Damaged
 from alignment.registry.listing import MANIFEST
 from alignment.registry.log import Entry
 from alignment.registry.manifest import Manifest, split_name
-from alignment.registry.model import check_base, check_files
+from alignment.registry.model import check_base, check_contents
 from alignment.registry.names import PLACED, Reference, parse, require_name
 from alignment.registry.standing import Standing, Version, standing
 from alignment.registry.who import now, user
@@ -84,10 +85,14 @@ class Registry:
             )
         check_base(folder, made.base, version.artifact)
         if not quick:
-            check_files(folder, list(made.files), made.kind, version.artifact)
+            check_contents(folder, list(made.files), version.artifact)
         if made.base:
             self.artifacts.check(*split_name(made.base), quick)
         return made
+
+    def lineage(self, reference: str | Reference) -> tree.Node:
+        """Which labels, code, settings and parents made a version, as a tree."""
+        return tree.lineage(self, self.version(reference).artifact)
 
     def verify(self) -> list[str]:
         """A sentence for each fault of the whole store; none where all is as stored."""
@@ -168,6 +173,8 @@ class Registry:
         """Makes `names/` again from the store, and clears away what killed processes left; returns how many links there are."""
         with self._writing(), self.locked("registry rebuild"):
             self.artifacts.sweep()
+            for name in self.names():
+                log.sweep(self.artifacts.store, name)
             return views.refresh(self)
 
     # --- for the modules beside this one ---

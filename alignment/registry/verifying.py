@@ -10,7 +10,7 @@ from alignment.errors import UserError
 from alignment.registry import log
 from alignment.registry.errors import Damaged
 from alignment.registry.manifest import artifact_name, split_name
-from alignment.registry.model import check_base, check_files
+from alignment.registry.model import check_base, check_contents
 
 if TYPE_CHECKING:
     from alignment.registry.registry import Registry
@@ -29,7 +29,7 @@ def faults(registry: Registry) -> Iterator[str]:
 def _check(registry: Registry, kind: str, digest: str) -> None:
     made = registry.artifacts.check(kind, digest)
     folder, where = registry.artifacts.path(kind, digest), artifact_name(kind, digest)
-    check_files(folder, list(made.files), kind, where)
+    check_contents(folder, list(made.files), where)
     check_base(folder, made.base, where)
 
 
