@@ -40,6 +40,8 @@ def refresh(registry: Registry, name: str | None = None) -> int:
         there = None
         with contextlib.suppress(OSError):
             there = os.readlink(folder / link)
+        if there is None and (folder / link).is_dir():  # where links were followed when the registry was copied
+            shutil.rmtree(folder / link)
         if there != target:
             partial = folder / f".{uuid.uuid4().hex}"
             os.symlink(target, partial, target_is_directory=True)
