@@ -99,12 +99,12 @@ def _manifest(
     about: About,
 ) -> Manifest:
     parents, inputs = provenance.sources(facts["settings"], registry.artifacts)
-    parents += [Parent("base", base)] if base else []
+    parents += [Parent("parent", base)] if base and base not in {one.artifact for one in parents} else []
     parents += [Parent("parent", registry.version(reference).artifact) for reference in about.parents]
     own = artifact_name(kind, content_digest(files[0]))
     kept = {(one.role, one.artifact): one for one in parents if one.artifact != own}
     facts = facts | {"metrics": {**facts["metrics"], **(about.metrics or {})}, "gates": about.gates, "inputs": inputs}
-    return Manifest(kind, files[0], now(), about.by or user(), files[1], tuple(kept.values()), **facts)
+    return Manifest(kind, files[0], now(), about.by or user(), files[1], tuple(kept.values()), base, **facts)
 
 
 def _publish(registry: Registry, name: str, made: Manifest, staged: Path, about: About) -> int:

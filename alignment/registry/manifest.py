@@ -24,8 +24,8 @@ class File:
 
 @dataclass(frozen=True)
 class Parent:
-    """An artifact that this one was made from. role: the setting that named it (`policy`, `reward_model`), "base" of an
-    adapter, or "parent". artifact: KIND/sha256-DIGEST."""
+    """An artifact that this one was made from. role: the setting that named it (`policy`, `reward_model`), or
+    "parent". artifact: KIND/sha256-DIGEST."""
 
     role: str
     artifact: str
@@ -36,7 +36,7 @@ class Manifest:
     """Of one artifact.
 
     files: the model's, by path; they alone decide the digest. records: the run's own, below `records/`. parents: artifacts
-    it was made from. inputs: setting → what it named (`{"given", "sha256"}` of a file, `{"given", "snapshot"}` of labels,
+    it was made from. base: the one of them that an adapter stands on, where it is loaded from. inputs: setting → what it named (`{"given", "sha256"}` of a file, `{"given", "snapshot"}` of labels,
     `{"given", "content"}` of a model that is not in the registry). settings: all of the run; changed: those that are not the
     default. versions: of the code. gates: the verdicts it came with, if any. created: when it was added, UTC; by: by whom."""
 
@@ -46,6 +46,7 @@ class Manifest:
     by: str
     records: dict[str, File] = field(default_factory=dict)
     parents: tuple[Parent, ...] = ()
+    base: str | None = None
     inputs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     command: str | None = None
     started: str | None = None
@@ -63,11 +64,6 @@ class Manifest:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(one.bytes for one in [*self.files.values(), *self.records.values()])
-
-    @property
-    def base(self) -> str | None:
-        """The artifact that an adapter stands on."""
-        return next((parent.artifact for parent in self.parents if parent.role == "base"), None)
 
     def text(self) -> str:
         """The JSON of MANIFEST.json."""
@@ -92,6 +88,8 @@ def parse(text: str, where: str) -> Manifest:
         files, records = ({name: _file(one) for name, one in value.pop(key).items()} for key in ("files", "records"))
         parents = tuple(_parent(one) for one in value.pop("parents"))
         made = Manifest(files=files, records=records, parents=parents, **value)
+        if made.base is not None:
+            split_name(made.base)
         if made.kind not in KINDS or not isinstance(made.inputs, dict):
             raise ValueError(f"its kind is {made.kind!r}")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

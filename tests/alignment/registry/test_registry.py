@@ -417,7 +417,8 @@ def test_an_adapter_is_the_same_wherever_its_base_lay(tmp_path):
     (folder / "adapter_config.json").write_text(json.dumps(about | {"target_modules": ["a", "b"]}))
     assert registry.add(folder, "policy", "policy").version.number == made.version.number
     assert registry.add(adapter(tmp_path / "c", first.path, 1), "policy").version.number == made.version.number
-    assert [(one.role, one.artifact) for one in made.manifest.parents] == [("base", first.version.artifact)]
+    assert [(one.role, one.artifact) for one in made.manifest.parents] == [("parent", first.version.artifact)]
+    assert made.manifest.base == first.version.artifact
     told = json.loads((made.path / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert (made.path / told).resolve() == first.path
     flip(first.path / "model.safetensors")
