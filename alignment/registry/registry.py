@@ -131,15 +131,15 @@ class Registry:
         self.checked(self.version(Reference(name, version)))
         entry = Entry("place", version, by or user(), now(), why, alias=alias, before=expected, gates=gates)
 
-        def move(now: Standing) -> Entry | None:
-            if now.aliases.get(alias) == version:
+        def move(stands: Standing) -> Entry | None:
+            if stands.aliases.get(alias) == version:
                 return None
-            _require_same(name, alias, now.aliases.get(alias), expected)
-            if token is not None and token != now.token:
+            _require_same(name, alias, stands.aliases.get(alias), expected)
+            if token is not None and token != stands.token:
                 raise Changed(
-                    f"{name}@champion: was moved since token {token}; it is now at {now.token}; compare again"
+                    f"{name}@champion: was moved since token {token}; it is now at {stands.token}; compare again"
                 )
-            if now.versions[version].removed:
+            if stands.versions[version].removed:
                 raise UserError(f"{name}@v{version}: was deleted by `align registry gc` just now; add it again")
             return entry
 

@@ -7,9 +7,10 @@ Mutations seen to fail:
 
 - an artifact written at its place at once, not in staging: test_killed_at_any_call[add]
 - the log's entry written before the artifact is there; the artifact removed before the log says so: [add], [gc]
-- a log entry written at its place at once: [promote]; a leftover of the log not passed over: [promote]
-- staging not swept: [add], by what is left; a staged folder that is held swept: test_what_another_process_adds_is_left_alone
-- no lock and `os.replace` for `os.link`: test_two_at_once; the compare left out of the lock: test_two_at_once
+- a log entry written at its place at once: [promote]
+- staging not swept by rebuild: [gc]; a staged folder that is held swept: test_what_another_process_adds_is_left_alone
+- the compare left out: test_two_at_once; the lock not taken: test_a_killed_holder_frees_the_lock
+- the copy not looked into, only the directory: test_a_directory_that_changes_while_it_is_added
 """
 
 from __future__ import annotations

@@ -3,10 +3,12 @@
 Mutations seen to fail:
 
 - the digest of files without their sha256; with `created` in it: test_the_same_content_is_the_same_artifact
-- sizes not compared, sha256 not compared, more files than the manifest's allowed, links not looked for, hard links allowed,
+- sizes not compared, sha256 not compared, more files than the manifest's allowed, hard links allowed,
   the manifest's digest not compared with its folder, its sha256 not with the log's, the log's chain not followed, the base
   of an adapter not compared with the manifest: test_what_changed_is_found
 - `expected` not compared; the token not compared; the token not moved by a rollback: test_promotion_is_compare_and_swap
+- `os.replace` for `os.link`: test_an_entry_is_never_replaced
+- weights hashed by a rollback: test_a_rollback_takes_less_than_a_second
 - a rolled-back version left in the row of champions: test_a_second_rollback_goes_further_back; best-ever left on it:
   test_a_rolled_back_version_is_not_best_ever
 - a repeated rollback carried out again: test_a_repeated_rollback_is_one
@@ -30,7 +32,7 @@ import pytest
 from artifacts import adapter, filled, model, shape
 
 from alignment.errors import UserError
-from alignment.registry import artifacts, lock
+from alignment.registry import artifacts, lock, log
 from alignment.registry.errors import Changed, Damaged, Locked
 from alignment.registry.registry import Registry
 
@@ -230,7 +232,18 @@ def test_promotion_is_compare_and_swap(tmp_path):
     registry.rollback("policy")
     with pytest.raises(Changed, match=f"was moved since token {seen}"):  # v1 again, but not the v1 of that moment
         registry.promote("policy", 3, expected=1, token=seen)
+    with pytest.raises(Changed, match=f"was moved since token {stands.token}"):
+        registry.promote("policy", 3, expected=1, token=stands.token)
     assert registry.promote("policy", 3, expected=1, token=registry.standing("policy").token).champion == 3
+
+
+def test_an_entry_is_never_replaced(tmp_path):
+    """Where there are no locks, of two writers that saw the same state the second is refused."""
+    registry = filled(tmp_path)
+    before = shape(registry.artifacts.store)
+    with pytest.raises(Changed, match="another process changed it at the same moment"):
+        log.append(registry.artifacts.store, "policy", 3, log.Entry("rollback", 1, "bob", "now"))
+    assert shape(registry.artifacts.store) == before
 
 
 def test_a_repeated_promotion_is_one(tmp_path):
