@@ -5,6 +5,7 @@ Mutations seen to fail:
 - sizes not compared, sha256 not compared, more files than the manifest's allowed, hard links allowed, a folder's link not
   looked for, the manifest's digest not compared with its folder, its sha256 not with the log's: test_what_changed_is_found
 - the log's chain not followed, an entry's digest not compared: test_a_changed_log_is_found
+- what was deleted since it was listed told: test_what_gc_deletes_meanwhile_is_no_fault
 """
 
 from __future__ import annotations
@@ -117,6 +118,14 @@ def test_verify_tells_strangers(tmp_path, name):
     registry = filled(tmp_path)
     (registry.artifacts.store / name).write_text("x")
     assert registry.verify() == [f"{name} is nothing that the registry stored; remove it"]
+
+
+def test_what_gc_deletes_meanwhile_is_no_fault(tmp_path, monkeypatch):
+    registry = filled(tmp_path)
+    listed = registry.artifacts.every()
+    registry.gc(keep=1, delete=True)
+    monkeypatch.setattr(registry.artifacts, "every", lambda: listed)
+    assert registry.verify() == []
 
 
 def test_a_parent_that_was_deleted_by_hand_is_told(tmp_path):
