@@ -38,7 +38,7 @@ def add(registry: Registry, directory: Path, name: str, kind: str | None, about:
     place, and then the log says that it is a version."""
     where = f"DIR {directory}"
     folder = listing.model_directory(directory, where)
-    facts = provenance.run_facts(folder)
+    facts, named = provenance.run_facts(folder), provenance.newest_snapshots(folder)
     kind = _kind(kind, facts["command"], where)
     _require_family(registry.standing(name), kind)
     model = read_model(folder, where, registry.artifacts)
@@ -47,7 +47,7 @@ def add(registry: Registry, directory: Path, name: str, kind: str | None, about:
         files, records = _copy(model, staged, where)
         check_contents(staged, list(files), where)  # of what was copied: the directory may have changed since
         check_base(staged, model.base, where)
-        made = _manifest(registry, kind, (files, records), facts, model.base, about)
+        made = _manifest(registry, kind, (files, records), facts, named, model.base, about)
         (staged / MANIFEST).write_text(made.text(), encoding="utf-8")
         seal(staged / MANIFEST)
         sync(staged)
@@ -95,10 +95,11 @@ def _manifest(
     kind: str,
     files: tuple[dict[str, File], dict[str, File]],
     facts: provenance.Facts,
+    named: provenance.Facts,
     base: str | None,
     about: About,
 ) -> Manifest:
-    parents, inputs = provenance.sources(facts["settings"], registry.artifacts)
+    parents, inputs = provenance.sources(facts["settings"], named, registry.artifacts)
     parents += [Parent("parent", base)] if base and base not in {one.artifact for one in parents} else []
     parents += [Parent("parent", registry.version(reference).artifact) for reference in about.parents]
     own = artifact_name(kind, content_digest(files[0]))

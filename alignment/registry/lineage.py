@@ -99,11 +99,7 @@ def _facts(made: Manifest | None) -> Iterator[str]:
 
 def _input(one: dict[str, Any]) -> str:
     if "snapshot" in one:
-        snapshot = (
-            f"snapshot {one['snapshot'][:SHORT]}"
-            if one["snapshot"]
-            else "the newest snapshot then; which, was not kept"
-        )
+        snapshot = f"snapshot {one['snapshot'][:SHORT]}" if one["snapshot"] else "which snapshot, was not kept"
         return f"{one['given']}, {snapshot}"
     if "content" in one:
         content = f"content {one['content'][:SHORT]}" if one["content"] else "no model"

@@ -37,15 +37,22 @@ def run_facts(folder: Path) -> Facts:
     }
 
 
-def sources(settings: dict[str, Any], artifacts: Artifacts) -> tuple[list[Parent], dict[str, list[dict[str, Any]]]]:
+def newest_snapshots(folder: Path) -> dict[str, Any]:
+    """`store:URL` → `store:URL@SNAPSHOT`, which a run read where its settings named only the store."""
+    return _object(_json(folder / "run.json").get("snapshots"))
+
+
+def sources(
+    settings: dict[str, Any], named: dict[str, Any], artifacts: Artifacts
+) -> tuple[list[Parent], dict[str, list[dict[str, Any]]]]:
     """(parents, inputs): what the settings of a run named and what is there now. Relative paths are those of this process.
 
-    A model of the registry's is a parent; another model, a file, a function's file or a snapshot of labels an input."""
+    named: what `newest_snapshots` found. A model of the registry's is a parent; another model, a file, a function's file or a snapshot of labels an input."""
     parents: list[Parent] = []
     inputs: dict[str, list[dict[str, Any]]] = {}
     for name, value in settings.items():
         for given in _parts(value) if name not in OUTPUTS else ():
-            found = _source(given, artifacts)
+            found = _source(str(named.get(given, given)), artifacts)
             if isinstance(found, str):
                 parents.append(Parent(name, found))
             elif found:

@@ -184,6 +184,16 @@ def test_the_kind_must_be_true(tmp_path):
         registry.add(tmp_path / "p", "x")
 
 
+def test_the_newest_snapshot_of_a_run_is_known(tmp_path):
+    folder = model(tmp_path / "rm", 1, "reward", rankings="store:labels.db")
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(
+        json.dumps(run | {"snapshots": {"store:labels.db": "store:labels.db@" + "ab" * 32}})
+    )
+    made = Registry(tmp_path / "registry", make=True).add(folder, "rm")
+    assert made.manifest.inputs == {"rankings": [{"given": "store:labels.db", "snapshot": "ab" * 32}]}
+
+
 def test_lineage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     registry = Registry("registry", make=True)
