@@ -7,7 +7,6 @@ what is not whole is set aside and never loaded."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 from alignment.collectives import same
 from alignment.config import Settings, asdict, flag
 from alignment.distributed import ONE, kind, wait
+from alignment.durable import file_sha256, sync, sync_one
 from alignment.errors import UserError
 from alignment.processes import count, is_main
 from alignment.tracking import Log
@@ -93,7 +93,7 @@ class Checkpoints:
             wait()
             if not is_main():
                 return
-            files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in _files(partial)}
+            files = {path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in _files(partial)}
             manifest = {
                 "format": FORMAT, "command": self._command, "step": step, "settings": self.settings, "reads": self._reads,
                 "files": files, **({"processes": kind()} if count() > 1 else {}),
@@ -105,14 +105,14 @@ class Checkpoints:
             raise
         shutil.rmtree(final, ignore_errors=True)
         os.rename(partial, final)
-        _sync_one(self.folder)
+        sync_one(self.folder)
         for old in self._all()[:-KEPT]:
             shutil.rmtree(old)
 
     def remove(self) -> None:
         """All of them: the output is there."""
         if is_main() and self.folder.exists():
-            _sync_one(self.folder.parent)  # the output's rename must last longer than these
+            sync_one(self.folder.parent)  # the output's rename must last longer than these
             self._clear()
 
     def _clear(self) -> None:
@@ -168,22 +168,6 @@ def _set_aside(path: Path, reason: str) -> None:
     print(f"{path.name} is torn ({reason}): set aside as {aside}", file=sys.stderr)
 
 
-def sync(folder: Path) -> None:
-    """Makes every file below a folder, and the folders themselves, last through a power cut."""
-    for directory, _, names in os.walk(folder, topdown=False):
-        for name in sorted(names):
-            _sync_one(Path(directory) / name)
-        _sync_one(Path(directory))
-
-
-def _sync_one(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 def _manifest(path: Path) -> dict[str, Any] | str:
     """The manifest of a whole checkpoint, or what is wrong with it."""
     try:
@@ -193,7 +177,7 @@ def _manifest(path: Path) -> dict[str, Any] | str:
         for name, about in manifest["files"].items():
             if (path / name).stat().st_size != about["bytes"]:
                 return f"{name} has not the size that {MANIFEST} says"
-            if _sha256(path / name) != about["sha256"]:
+            if file_sha256(path / name) != about["sha256"]:
                 return f"{name} is not what was written"
     except OSError as error:
         return f"{Path(str(error.filename)).name}: {error.strerror}"
@@ -214,13 +198,8 @@ def _digests(settings: Any, names: tuple[str, ...]) -> dict[str, str]:
     for name in names:
         with contextlib.suppress(OSError):
             paths = str(getattr(settings, name) or "").split(",")
-            digests[name] = " ".join(_sha256(Path(path.strip())) for path in paths if path.strip())
+            digests[name] = " ".join(file_sha256(Path(path.strip())) for path in paths if path.strip())
     return digests
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

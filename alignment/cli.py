@@ -35,6 +35,15 @@ COMMANDS = {
     "eval": "alignment.evaluate:COMMAND",
     "report": "alignment.report.config:REPORT",
     "compare": "alignment.report.config:COMPARE",
+    "registry add": "alignment.registry.command:ADD",
+    "registry list": "alignment.registry.command:LIST",
+    "registry show": "alignment.registry.command:SHOW",
+    "registry verify": "alignment.registry.command:VERIFY",
+    "registry rebuild": "alignment.registry.command:REBUILD",
+    "registry gc": "alignment.registry.command:GC",
+    "promote": "alignment.registry.command:PROMOTE",
+    "rollback": "alignment.registry.command:ROLLBACK",
+    "lineage": "alignment.registry.command:LINEAGE",
     "demo": "alignment.pipeline:COMMAND",
 }
 
@@ -59,7 +68,7 @@ def _entry() -> int:
     if name in ("-h", "--help", "help"):
         print("usage: align COMMAND [--setting VALUE ...]\n\ncommands:")
         for known in COMMANDS:
-            print(f"  {known:<16}{command(known).summary}")
+            print(f"  {known:<18}{command(known).summary}")
         print("\n`align COMMAND --help` lists every setting with default, unit and source.")
         return DONE
     close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)

@@ -16,7 +16,8 @@ from typing import Any
 
 from alignment.config import Settings, parse
 from alignment.errors import UserError
-from alignment.exit_codes import DONE, INTERRUPTED, USER_ERROR
+from alignment.exit_codes import DONE, FOUND, INTERRUPTED, USER_ERROR
+from alignment.model_references import resolved
 from alignment.processes import count, first_to_fail, is_main
 from alignment.repeat import repeat
 from alignment.terminal import streams
@@ -60,7 +61,7 @@ def main(command: Command, argv: list[str] | None = None, prog: str | None = Non
     with streams() as stdout:
         code = _in_any_process(command, sys.argv[1:] if argv is None else argv, prog)
         stdout.flush()
-        if stdout.lost and code not in (USER_ERROR, INTERRUPTED):
+        if stdout.lost and code in (DONE, FOUND):
             print(f"align {command.name}: {STDOUT_LOST}", file=sys.stderr)
             return USER_ERROR
         return code
@@ -87,6 +88,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             repeats=command.repeats,
             plans=command.plan is not None,
         )
+        settings = resolved(settings)
         _require_one_process(command, options)
         _prepare()
         outcome = _planned(command, settings, options) if options.dry_run else _done(command, settings, options)
@@ -95,7 +97,7 @@ def _main(command: Command, argv: list[str], prog: str | None) -> int:
             if "--debug" in argv:
                 traceback.print_exc()
             print(f"align {command.name}: {error}", file=sys.stderr)
-        return USER_ERROR
+        return error.code
     except KeyboardInterrupt:
         if first_to_fail():
             print(f"\nalign {command.name}: interrupted; {_left(settings)}", file=sys.stderr)

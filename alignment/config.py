@@ -31,12 +31,14 @@ def setting(
     above: float | None = None,
     none: str = "none",
     positional: bool = False,
+    model: bool = False,
 ) -> Any:
     """A field of a settings class. No default: required. `low`/`high` are inclusive bounds, `above` an exclusive one;
     `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto");
-    `positional`: written without a flag, `align report DIR`; of type `tuple[str, ...]` it takes one or more."""
+    `positional`: written without a flag, `align report DIR`; of type `tuple[str, ...]` it takes one or more;
+    `model`: names a model's directory, for which a reference to the registry may stand."""
     metadata = {"help": help, "unit": unit, "source": source, "low": low, "high": high, "above": above, "none": none}
-    metadata["positional"] = positional
+    metadata |= {"positional": positional, "model": model}
     return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 

@@ -28,15 +28,19 @@ POLICY_STREAM, AGAINST_STREAM, BEST_OF_N_STREAM = 0, 1, 2
 class EvaluateSettings(StageSettings, GenerationSettings, FunctionSettings, EnsembleSettings):
     """Settings of `align eval`."""
 
-    policy: str = setting(help="policy to measure: a model directory, a LoRA adapter or a Hub id")
-    against: str = setting(help="policy it is compared with, likewise")
+    policy: str = setting(model=True, help="policy to measure: a model directory, a LoRA adapter or a Hub id")
+    against: str = setting(model=True, help="policy it is compared with, likewise")
     prompts: str = setting(help="JSONL of {prompt, id?, group?}; best those that neither trained nor selected anything")
     judge: str = setting(
+        model=True,
         help="MODULE:FUNCTION or FILE.py:FUNCTION, (prompt: str, responses: list[str]) -> list[float], "
-        "or reward-model:DIR; the higher score wins, equal is a tie"
+        "or reward-model:DIR; the higher score wins, equal is a tie",
     )
     reward_model: str | None = setting(
-        None, help="reward model that chooses the best of n responses of --against", source="off: ours, it takes time"
+        None,
+        model=True,
+        help="reward model that chooses the best of n responses of --against",
+        source="off: ours, it takes time",
     )
     best_of: str | None = setting(
         "4,16,64",

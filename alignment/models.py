@@ -133,6 +133,8 @@ def adapter_base(path: str, name: str) -> str:
         ) from error
     if recorded is None:
         raise UserError(f"{name} {path}: its adapter names no base model; merge it into its base and give that")
+    if recorded.startswith("../"):  # in the registry: from the adapter's own directory, wherever the store lies
+        return str((Path(path) / recorded).resolve())
     return recorded
 
 

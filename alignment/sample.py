@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # it imports torch, which `align --help` does without
 class SampleSettings(StageSettings, GenerationSettings):
     """Settings of `align sample`."""
 
-    policy: str = setting(help="policy that responds: a model directory, a LoRA adapter or a Hub id")
+    policy: str = setting(model=True, help="policy that responds: a model directory, a LoRA adapter or a Hub id")
     prompts: str = setting(help="JSONL of {prompt, id?, group?}; the prompt is text or chat messages")
     responses_per_prompt: int = setting(
         4, help="K, the responses drawn for each prompt", unit="responses", low=2, source="InstructGPT §3.5: K = 4 to 9"

@@ -20,10 +20,12 @@ class PPOSettings(
 ):
     """Every setting of `align ppo`."""
 
-    policy: str = setting(help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id")
+    policy: str = setting(
+        model=True, help="the policy to start from and to stay near: a directory (full or LoRA) or a Hub id"
+    )
     prompts: str = setting(help="JSONL of {prompt}")
     reward_model: str | None = setting(
-        None, help="directory written by `align reward`; this or --reward", source="no default: give one"
+        None, model=True, help="directory written by `align reward`; this or --reward", source="no default: give one"
     )
     reward: str | None = setting(
         None,
@@ -32,6 +34,7 @@ class PPOSettings(
     )
     gold: str | None = setting(
         None,
+        model=True,
         help="a second score, measured on every rollout and never optimised: what over-optimisation shows in; "
         "MODULE:FUNCTION like --reward, or reward-model:DIR",
         source="off: ours; Gao 2022 (arXiv 2210.10760) calls it the gold score",
@@ -126,7 +129,7 @@ class PPOSettings(
         source="off: N+; DeepSpeed-Chat .992",
     )  # fmt: skip
     selection_reward_model: str | None = setting(
-        None, help="directory of a second reward model, never optimised, by whose score the best policy is chosen",
+        None, model=True, help="directory of a second reward model, never optimised, by whose score the best policy is chosen",
         source="off: score - kl_coef * KL on the rollouts; Gao 2022 for why a proxy should not judge itself",
     )  # fmt: skip
     selection_prompts: str | None = setting(

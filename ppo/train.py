@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from alignment.body import recompute_activations
 from alignment.chat import same_tokens
-from alignment.checkpoint import Checkpoints, sync
+from alignment.checkpoint import Checkpoints
 from alignment.clock import Clock
 from alignment.collectives import same
 from alignment.config import flag
 from alignment.distributed import join, require_divisible, whole_weights
+from alignment.durable import sync
 from alignment.errors import UserError
 from alignment.history import both, history
 from alignment.learning_rates import learning_rate

@@ -18,7 +18,7 @@ INSTRUCT_GPT = "InstructGPT, arXiv 2203.02155, app. C"
 class RewardSettings(LossSettings, MeasureSettings, ResumeSettings, TrainingSettings):
     """Every setting of `align reward`."""
 
-    base: str = setting(help="the SFT model to start from: a directory (full or LoRA) or a Hub id")
+    base: str = setting(model=True, help="the SFT model to start from: a directory (full or LoRA) or a Hub id")
     rankings: str = setting(help="JSONL of {prompt, responses, ranks}; several files with commas between them")
     eval_rankings: str | None = setting(
         None,

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alignment.checkpoint import Checkpoints, sync
+from alignment.checkpoint import Checkpoints
 from alignment.distributed import require_whole
+from alignment.durable import sync
 from alignment.history import both, history
 from alignment.processes import is_main
 from alignment.run import output_directory

@@ -13,7 +13,7 @@ from alignment.config import TrainingSettings, setting
 class SFTSettings(TrainingSettings):
     """Everything that `align sft` can be told."""
 
-    base: str = setting(help="the pretrained causal language model to start from: a directory or a Hub id")
+    base: str = setting(model=True, help="the pretrained causal language model to start from: a directory or a Hub id")
     data: str = setting(
         help="demonstrations, one JSON object a line: {prompt, response}, {messages} that end with the assistant's, "
         "or {text}"

@@ -1,5 +1,5 @@
-"""The bad-input table (`tests/bad_input/`): whatever a user gets wrong is one sentence on stderr, exit code 2 (130 for
-Ctrl-C), nothing half-written, and a traceback only with --debug.
+"""The bad-input table (`tests/bad_input/`): whatever a user gets wrong is one sentence on stderr, exit code 2 (20, 21 and 30
+for the registry's own reasons, 130 for Ctrl-C), nothing half-written, and a traceback only with --debug.
 
 A new mistake is a line in one of the tables; a new command is a line in `case.GOOD`, which puts it into the cases that
 every command shares. Cases run in this process, those with a signal in children forked off one server, those about the
@@ -28,16 +28,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from bad_input import children, doors, functions, inputs, outputs, records, settings, stores
+from bad_input import children, doors, functions, inputs, outputs, records, registry, settings, stores
 from bad_input.case import Case, Interrupt
 from refusals import listing
 
 from alignment.cli import command
 from alignment.command import main
+from alignment.exit_codes import CHANGED, INTEGRITY, LOCKED
 
 TABLE = [
     *records.FILES, *records.RECORDS, *records.FORMATS, *records.RUNS, *settings.SETTINGS, *settings.PLANS, *doors.MODELS, *functions.FUNCTIONS, *outputs.OUTPUTS,
-    *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS, *stores.STORES,
+    *outputs.COMPLETE, *outputs.UNREAD, *outputs.INTERRUPTS, *stores.STORES, *registry.REGISTRIES,
 ]  # fmt: skip
 
 FOUND_LATE = {"full disk", "the learning rate diverges", "scores beyond all bounds"}
@@ -60,7 +61,7 @@ def good_inputs():
 def folder(good_inputs):
     """A fresh copy of the good inputs, which is the current directory."""
     here, case = Path.cwd(), good_inputs.parent / "case"
-    shutil.copytree(good_inputs, case)
+    shutil.copytree(good_inputs, case, symlinks=True)
     os.chdir(case)
     yield case
     os.chdir(here)
@@ -101,7 +102,7 @@ def check_run(case: Case, folder: Path, capsys: pytest.CaptureFixture[str], more
     made = after - before
     assert {path for path in made if str(Path(path).parent) not in made | {*case.added}} == {*case.added}
     assert before - after == {*case.gone}
-    if code == 2:
+    if code == 2 or (code in (LOCKED, CHANGED, INTEGRITY) and case.phrases):
         case.check_sentence(printed.err.splitlines()[-1])
         if not more and not case.added:
             case.check_alone(printed.err)

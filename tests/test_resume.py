@@ -9,11 +9,11 @@ test_killed_...); sizes or sha256 not compared (test_a_torn_...), settings not c
 them compared (test_settings_that_...), none kept but the newest (test_only_the_newest_two_...)."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from killing import KILLED, killed_at
 from models import tiny_model
 
 from alignment import checkpoint
@@ -26,7 +26,6 @@ from reward_model.making import READS
 
 PROMPTS = ["The cat", "Anna has a red kite. Tom keeps", "Where is the boat? The", "Tom", "The moon. The warm mat and"]
 CALLS = ("fsync", "rename", "replace")
-KILLED = 9
 COMMANDS = {"ppo": PPO, "reward": REWARD}
 
 
@@ -59,28 +58,9 @@ def run(command: str, line: list[str], output: Path, *more: str) -> int:
     return main(COMMANDS[command], [*line, "--output", str(output), *more])
 
 
-def killed_at(number: int, command: str, line: list[str], output: Path) -> int:
-    """Runs in a forked child that dies in place of its `number`-th call. Returns its exit code: KILLED, or 0 when it made
-    fewer calls."""
-    child = os.fork()
-    if child == 0:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1), os.dup2(quiet, 2)
-        left = [number]
-
-        def counted(call):
-            def instead(*arguments, **named):
-                left[0] -= 1
-                if left[0] == 0:
-                    os._exit(KILLED)
-                return call(*arguments, **named)
-
-            return instead
-
-        for name in CALLS:
-            setattr(os, name, counted(getattr(os, name)))
-        os._exit(run(command, line, output))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def killed(number: int, command: str, line: list[str], output: Path) -> int:
+    """The exit code of a run that dies in place of its `number`-th call: KILLED, or 0 when it made fewer calls."""
+    return killed_at(number, CALLS, lambda: run(command, line, output))
 
 
 def untimed(output: Path) -> list[dict]:
@@ -109,7 +89,7 @@ def test_killed_at_any_call_it_goes_on_bitwise(command, lines, tmp_path, monkeyp
     while True:
         number += 1
         output = tmp_path / f"killed-{number}"
-        code = killed_at(number, command, lines[command], output)
+        code = killed(number, command, lines[command], output)
         if code == 0:
             break
         assert code == KILLED
@@ -132,7 +112,7 @@ def stopped(lines, tmp_path_factory) -> dict[str, Path]:
     folders = {}
     for command in COMMANDS:
         folders[command] = tmp_path_factory.mktemp(command)
-        assert killed_at(13, command, lines[command], folders[command] / "out") == KILLED
+        assert killed(13, command, lines[command], folders[command] / "out") == KILLED
         shutil.rmtree(folders[command] / ".out.partial")
     return folders
 

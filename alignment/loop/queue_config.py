@@ -15,7 +15,9 @@ class QueueSettings(Settings):
 
     store: str = setting(positional=True, help=f"{STORE}; made where there is none")
     responses: str = setting(help="JSONL of {prompt, responses} that `align sample` wrote: what may be asked")
-    reward_model: str = setting(help="the reward model that is to learn; directory that `align reward` wrote")
+    reward_model: str = setting(
+        model=True, help="the reward model that is to learn; directory that `align reward` wrote"
+    )
     count: int = setting(300, help="new tasks", unit="tasks", low=1, source="ours: 200 start a round, some are skipped")
     uniform_share: float = setting(
         1 / 3,

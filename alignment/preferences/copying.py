@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, insert, select
 
+from alignment.durable import sync_one
 from alignment.errors import UserError
 from alignment.preferences import tallies
 from alignment.preferences.engine import SCHEMA, make_engine, store_url
@@ -31,7 +31,8 @@ def back_up(store: Store, target: Path) -> None:
         with engine.begin() as into:
             store.read(lambda source: copy_rows(source, into))
         engine.dispose()
-    _keep(target)
+    sync_one(target)
+    sync_one(target.parent)
 
 
 def restore(backup: Store, into: Store) -> None:
@@ -76,11 +77,3 @@ def _go_on_counting(target: Connection, table: Table) -> None:
     if highest is not None:
         name = f"{SCHEMA}.{table.name}"
         target.exec_driver_sql("SELECT setval(pg_get_serial_sequence(%s, 'number'), %s)", (name, highest))
-
-
-def _keep(path: Path) -> None:
-    """On the disk, not only in the system's memory."""
-    for place, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
-        handle = os.open(place, flags)
-        os.fsync(handle)
-        os.close(handle)

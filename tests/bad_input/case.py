@@ -44,6 +44,15 @@ GOOD = {
     "doctor": "ppo-run",
     "report": "run",
     "compare": "run other-run --output out",
+    "registry add": "policy --name new --kind base",
+    "registry list": "policy",
+    "registry show": "policy@v2",
+    "registry verify": "",
+    "registry rebuild": "",
+    "registry gc": "",
+    "promote": "policy@v2 --expected v1",
+    "rollback": "served --expected v2",
+    "lineage": "policy@champion",
 }
 """For each command a line that works in a folder of `inputs.make_inputs`. A case adds to it: the last value of a flag
 wins, and words without a flag that the case begins with stand in for those here."""
@@ -55,14 +64,35 @@ SERVERS = ("label",)
 FILE_OUTPUTS = ("sample", "rank", "import", "export", "store export")
 """Commands whose output is a file, with what else they leave beside it."""
 
-IN_PLACE = ("store import", "store snapshot", "store info", "store verify", "store migrate")
-"""Commands that work on a store that is there: no new file."""
+REGISTRY = (
+    "registry add",
+    "registry list",
+    "registry show",
+    "registry verify",
+    "registry rebuild",
+    "registry gc",
+    "promote",
+    "rollback",
+    "lineage",
+)
+IN_PLACE = ("store import", "store snapshot", "store info", "store verify", "store migrate", *REGISTRY)
+"""Commands that work on a store or a registry that is there: no output of their own."""
+
+CHANGES = {
+    "registry add": ("registry/store/base", "registry/store/log/new", "registry/names/new@v1"),
+    "promote": ("registry/store/log/policy/00000004.json", "registry/names/policy@previous"),
+    "rollback": ("registry/store/log/served/00000005.json",),
+}
+"""What those that change the registry leave in it,"""
+
+GONE = {"rollback": ("registry/names/served@previous",)}
+"""and what they take away."""
 
 
 def made(command: str) -> tuple[str, ...]:
     """What a run leaves in the folder."""
     if command == "doctor" or command in IN_PLACE:
-        return ()
+        return CHANGES.get(command, ())
     if command in ("store restore", "queue"):
         return ("new.db",)
     if command == "report":

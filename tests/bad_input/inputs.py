@@ -13,6 +13,7 @@ from torch import nn
 
 from alignment.preferences.store import Store
 from alignment.records import read_rankings
+from alignment.registry.registry import Registry
 from alignment.run import RESULT_FILES, write_config
 from reward_model.config import RewardSettings
 from sft.config import SFTSettings
@@ -95,6 +96,7 @@ def make_inputs(folder: Path) -> None:
     with Store(str(folder / "labels.db")) as store:
         store.import_records(read_rankings(folder / "rankings.jsonl"))
         store.snapshot()
+    make_registry(folder)
     (folder / "opinions.py").write_text(OPINIONS)
     write(folder / "foreign.json", [{"instruction": prompt, "output": "At the river."} for prompt in prompts])
     settings = SFTSettings(
@@ -109,6 +111,20 @@ def make_inputs(folder: Path) -> None:
     (folder / "ppo-run" / "run.json").write_text('{"command": "ppo"}')
     (folder / "ppo-run" / "config.yaml").write_text("batch_size: 8\nkl_max: 9.0\ndtype: float32\n")
     write(folder / "ppo-run" / "history.jsonl", [{"step": 0, "objective/kl": 0.0}])
+
+
+def make_registry(folder: Path) -> None:
+    """`policy` v1, the champion, and v2; `served`, whose champion is v2, v1 before it; `rm`, a reward model."""
+    registry = Registry(folder / "registry", make=True)
+    shutil.copytree(folder / "policy", folder / "second")
+    (folder / "second" / "generation_config.json").unlink()
+    for name in ("policy", "served"):
+        registry.add(folder / "policy", name, "sft")
+        registry.add(folder / "second", name, "policy")
+        registry.promote(name, 1, expected=None)
+    registry.promote("served", 2, expected=1)
+    registry.add(folder / "reward-model", "rm", "reward")
+    shutil.rmtree(folder / "second")
 
 
 def write(path: Path, records: list[dict]) -> None:

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from bad_input import conditions
-from bad_input.case import FILE_OUTPUTS, GOOD, IN_PLACE, SERVERS, Case, Interrupt, made
+from bad_input.case import FILE_OUTPUTS, GONE, GOOD, IN_PLACE, SERVERS, Case, Interrupt, made
 from bad_input.records import LINE
 
 FLAG = {
@@ -96,7 +96,10 @@ COMPLETE = (
             added=("out",),
         )
     ]
-    + [Case("nothing wrong", command, {}, (), code=0) for command in ("doctor", *IN_PLACE)]
+    + [
+        Case("nothing wrong", command, {}, (), code=0, added=made(command), gone=GONE.get(command, ()))
+        for command in ("doctor", *IN_PLACE)
+    ]
     + [Case("after a killed run", "rank", left_behind, (), code=0, added=made("rank"), gone=LEFT)]
 )
 """Runs that leave their output."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from alignment.cli import command as command_of
 from bad_input import conditions
-from bad_input.case import GOOD, STAGES, Case
+from bad_input.case import GOOD, REGISTRY, STAGES, Case
 
-MISSPELT = {"data check": ("aganst", "against"), "import": ("formt", "format"), "export": ("formt", "format"), "report": ("rum", "run"), "doctor": ("rum", "run"), "label": ("prot", "port"), "compare": ("outptu", "output"), **dict.fromkeys((name for name in GOOD if name.startswith("store ")), ("stroe", "store"))}  # fmt: skip
+MISSPELT = {"data check": ("aganst", "against"), "import": ("formt", "format"), "export": ("formt", "format"), "report": ("rum", "run"), "doctor": ("rum", "run"), "label": ("prot", "port"), "compare": ("outptu", "output"), **dict.fromkeys((name for name in GOOD if name.startswith("store ")), ("stroe", "store")), **dict.fromkeys(REGISTRY, ("regsitry", "registry"))}  # fmt: skip
 """(what is written, what is meant), where it is not seeed and seed."""
 
 
