@@ -58,7 +58,9 @@ def qualities(labels: Sequence[Label], seed: int = 0, band: float = BAND) -> lis
             by_name[label.annotator].append(label)
     total = sum(not label.skipped for several in by_name.values() for label in several)
     consensus = with_consensus(labels, seed)
-    return [_quality(name, several, total, consensus.get(name), seed, band) for name, several in sorted(by_name.items())]
+    return [
+        _quality(name, several, total, consensus.get(name), seed, band) for name, several in sorted(by_name.items())
+    ]
 
 
 def quarantine(
