@@ -24,7 +24,7 @@ class Estimate:
 
 
 def clustered_mean(
-    values: Sequence[float] | numpy.ndarray, clusters: Sequence[str], seed: int = 0, level: float = 0.95
+    values: Sequence[float] | numpy.ndarray, clusters: Sequence[str] | numpy.ndarray, seed: int = 0, level: float = 0.95
 ) -> Estimate | None:
     """Mean of the values with a bootstrap interval over clusters; None where there is no value.
 

@@ -35,7 +35,8 @@ def leakage(sides: Mapping[str, Sequence[str]], policy: Policy) -> GateResult:
 
 def _shared(one: str, other: str, sides: Mapping[str, Sequence[str]], policy: Policy) -> list[str]:
     """A sentence for each prompt of `other` that `one` has too."""
-    index, places = NearIndex(policy.near_duplicate), {}
+    index = NearIndex(policy.near_duplicate)
+    places: dict[str, str] = {}
     for prompt in sides[one]:
         text = cleaned(prompt)
         if places.setdefault(normalised(text), prompt) is prompt:

@@ -80,14 +80,14 @@ def calibration(
         reason = (
             f"{len(logits)} pairs, of which {'no slope can be fitted' if found is None else 'too few to fit a slope'}"
         )
-        more = max(policy.calibration_pairs - len(logits), 1)
-        return gate_result("calibration", "inconclusive", reason, n=len(logits), votes_needed=more)
+        short = max(policy.calibration_pairs - len(logits), 1)
+        return gate_result("calibration", "inconclusive", reason, n=len(logits), votes_needed=short)
     inside = policy.slope_low <= found.value <= policy.slope_high
     outside = found.high < policy.slope_low or found.low > policy.slope_high
     low_side = found.value < policy.slope_low
     threshold = policy.slope_low if low_side else policy.slope_high
     reach = found.high if low_side else found.low  # the end that must leave the band for a clear failure
-    more = None
+    more: int | None = None
     if not inside and not outside:
         more = needed(
             abs(found.value - threshold), abs(found.value - threshold) - abs(found.value - reach), found.n, 0.0
