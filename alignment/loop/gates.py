@@ -112,7 +112,7 @@ GATES = {
             "human_win",
             "blind votes, candidate against champion, ties left out: E ≥ {human_evidence:g} within {human_votes} decisive votes "
             "(a = {human_prior}); rejected when the votes are used up, or when P(E gets there) is below {futility_chance:g} even "
-            "at {futility_rate:g} wins a vote. human_test fixed: {fixed_votes} votes, counted once, at error {fixed_error:g}. "
+            "at {futility_rate:g} wins a vote. Instead of E: {fixed_votes} votes, counted once, at error {fixed_error:g} (test: {human_test}). "
             "Without people: {without_humans}",
             caps=True,
             lenient=False,
