@@ -176,7 +176,7 @@ def exact(rate: float, policy: Policy) -> dict[str, float]:
 def histories(policy: Policy, random: numpy.random.Generator, count: int, rate: float | None = None) -> dict[str, Any]:
     """Wrong promotions (true rate ≤ ½) in 20 rounds, by rule. rate: of every round; None: effects N(0, .2) in logits.
 
-    `people alone` is the human gate with a judge that lets everything through; `strict chain` asks the offline and anchor
+    `people alone` is the human gate with a judge that lets everything through; `strict chain` asks the two offline
     gates besides, on new draws, of those that the people let through."""
     effects = random.normal(0, SPREAD, count * ROUNDS)
     rates = 1 / (1 + numpy.exp(-effects)) if rate is None else numpy.full(count * ROUNDS, rate)
@@ -193,9 +193,10 @@ def histories(policy: Policy, random: numpy.random.Generator, count: int, rate: 
     bad = rates <= 0.5
     chain = numpy.zeros(len(rates), dtype=bool)
     for row in numpy.flatnonzero(people & bad):
-        one = Round(float(rates[row]), policy.offline_prompts, policy.offline_responses)
-        passed = on_candidate(one, policy, random)
-        chain[row] = passed["offline_win"] and passed["offline_win_length"] and passed["anchor"]
+        found, _ = simulate(Round(float(rates[row]), policy.offline_prompts, policy.offline_responses), random)
+        chain[row] = (
+            offline_win(found, policy).verdict == "pass" and offline_win_length(found, policy).verdict == "pass"
+        )
     every = numpy.ones(len(rates), dtype=bool)
     rules = {
         "always promote": every,
@@ -228,7 +229,7 @@ def peeking(policy: Policy, random: numpy.random.Generator, count: int = 20_000)
     }
 
 
-def length_only(policy: Policy, random: numpy.random.Generator, count: int = 60) -> dict[str, Any]:
+def length_only(policy: Policy, random: numpy.random.Generator, count: int = 40) -> dict[str, Any]:
     """A candidate of equal quality that is 30 characters longer (lengths have sd 40), by two judges that like length alone:
     `always` prefers the longer one, `mostly` prefers it with probability σ(3 Δ / sd of Δ)."""
     found: dict[str, Any] = {}
@@ -250,9 +251,9 @@ def length_only(policy: Policy, random: numpy.random.Generator, count: int = 60)
 
 def chain(policy: Policy, random: numpy.random.Generator) -> dict[str, Any]:
     """Power of all gates together, by true win rate."""
-    rest = shares([on_the_rest(policy, random) for _ in range(100)])
+    rest = shares([on_the_rest(policy, random) for _ in range(80)])
     found: dict[str, Any] = {"rest": rest}
-    for rate, draws in ((0.6, 150), (0.55, 250)):
+    for rate, draws in ((0.6, 120), (0.55, 250)):
         one = Round(rate, policy.offline_prompts, policy.offline_responses)
         row = shares([on_candidate(one, policy, random) for _ in range(draws)])
         whole = row["all"]["share"] * rest["all"]["share"]
@@ -288,8 +289,8 @@ def main() -> int:
         "length_only": length_only(policy, random),
         "rounds": {
             "N(0, .2)": histories(policy, random, 1000),
-            "p = .50": histories(policy, random, 200, 0.5),
-            "p = .48": histories(policy, random, 200, 0.48),
+            "p = .50": histories(policy, random, 100, 0.5),
+            "p = .48": histories(policy, random, 100, 0.48),
         },
         "policy": asdict(policy),
     }
@@ -370,7 +371,7 @@ def text(result: dict[str, Any]) -> str:
         f"{said(peeks['fixed test, every 10 votes'])} by a fixed test looked at every 10 of 400.\n\n"
         "## Wrong promotions in 20 rounds\n\n"
         "A promotion is wrong where the true win rate is at most ½. *People alone*: a judge that lets everything through, the "
-        "worst there is. *Strict chain*: offline and anchor gates besides.\n\n"
+        "worst there is. *Strict chain*: the two offline gates besides; the others can only turn more away.\n\n"
         + table(["effects", "rule", "wrong promotions", "right ones"], rounds) +
         "\n## A reward that only likes length\n\n"
         "A candidate of equal quality, 30 characters longer (sd 40), by judges that look at length alone. The curve of the "
