@@ -149,6 +149,8 @@ def on_the_rest(policy: Policy, random: numpy.random.Generator) -> dict[str, boo
 def shares(rows: list[dict[str, bool]]) -> dict[str, dict[str, float]]:
     """Share of draws that pass, with Clopper–Pearson's 95 %: of each gate, and of all of them together."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
+    if "human_win" in columns:
+        columns["judge"] = [all(row[name] for name in row if name != "human_win") for row in rows]
     columns["all"] = [all(row.values()) for row in rows]
     return {name: interval(sum(values), len(values)) for name, values in columns.items()}
 
@@ -210,10 +212,9 @@ def histories(policy: Policy, random: numpy.random.Generator, count: int, rate: 
 
 
 def per_history(taken: numpy.ndarray, count: int) -> dict[str, float]:
-    sums = taken.reshape(count, ROUNDS).sum(axis=1)
-    half = 1.96 * float(sums.std(ddof=1)) / count**0.5
-    mean = float(sums.mean())
-    return {"mean": mean, "low": max(mean - half, 0.0), "high": mean + half}
+    """Mean of a history with its 95 %: 20 times Clopper–Pearson's interval over all rounds, which are independent."""
+    found = interval(int(taken.sum()), count * ROUNDS)
+    return {"mean": ROUNDS * found["share"], "low": ROUNDS * found["low"], "high": ROUNDS * found["high"]}
 
 
 def peeking(policy: Policy, random: numpy.random.Generator, count: int = 20_000) -> dict[str, Any]:
@@ -257,7 +258,13 @@ def chain(policy: Policy, random: numpy.random.Generator) -> dict[str, Any]:
         one = Round(rate, policy.offline_prompts, policy.offline_responses)
         row = shares([on_candidate(one, policy, random) for _ in range(draws)])
         whole = row["all"]["share"] * rest["all"]["share"]
-        found[f"{rate:g}"] = {**row, "whole": product(row["all"], rest["all"], whole)}
+        alone = interval(round(row["judge"]["share"] * draws), draws)
+        people = exact(rate, policy)["passes"]
+        found[f"{rate:g}"] = {
+            **row,
+            "whole": product(row["all"], rest["all"], whole),
+            "people exact": product(alone, rest["all"], people * alone["share"] * rest["all"]["share"]),
+        }
     return found
 
 
@@ -272,7 +279,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    begun, random, policy = time.perf_counter(), numpy.random.default_rng(options.seed), Policy()
+    begun, random, policy = time.process_time(), numpy.random.default_rng(options.seed), Policy()
     design = replace(policy, human_votes=400, offline_prompts=400, offline_responses=1)
     rates = (0.48, 0.5, 0.52, 0.54, 0.55, 0.56, 0.58, 0.6, 0.65)
     variants = {"400 votes": design, "800 votes": policy, "800 votes, a = 30": replace(policy, human_prior=30)}
@@ -294,7 +301,7 @@ def main() -> int:
         },
         "policy": asdict(policy),
     }
-    result["seconds"] = time.perf_counter() - begun
+    result["cpu_seconds"] = time.process_time() - begun
     draw(result)
     leave("gates", result, text(result))
     return 0
@@ -332,6 +339,7 @@ def text(result: dict[str, Any]) -> str:
             ),
             said(result["chain"]["rest"]["all"]),
             f"**{said(result['chain'][rate]['whole'])}**",
+            said(result["chain"][rate]["people exact"]),
             said(result["before"][rate]["all"]),
         ]
         for rate in ("0.6", "0.55")
@@ -351,16 +359,18 @@ def text(result: dict[str, Any]) -> str:
         "candidate's gates",
         "other gates",
         "whole chain",
+        "whole chain, people's power exact",
         "candidate's gates, 400 votes, 400 prompts × 1",
     ]
     return (
-        f"# What the gates let through\n\nMade by `python benchmarks/gates.py` in {result['seconds']:.0f} s. People, judges and "
+        f"# What the gates let through\n\nMade by `python benchmarks/gates.py` in {result['cpu_seconds']:.0f} s of one core. People, judges and "
         f"effects are **simulated**: two people agree on {AGREEMENT:.1%} of pairs, the judge agrees with one person on "
         f"{JUDGE_ACCURACY:.0%}, {PROMPT_SHARE:.0%} of the variance belongs to the prompt; people vote on the first two responses of "
         "the judge's own prompts. Intervals are 95 %.\n\n## The whole default chain\n\n"
         "*Other gates* are those on the reward model, alignment tax and safety where all is well (a new reward model one point "
         "better, on 1,000 held-out prompts of 6 pairs; 4,000 few-shot items; 3 measures of 1,000 prompts); with fewer held-out "
-        "prompts the chain is inconclusive more often.\n\n" + table(head, chain_rows) +
+        "prompts the chain is inconclusive more often. The last but one column takes people's power from the exact recursion below "
+        "and not from the draws, as if votes and judge were independent.\n\n" + table(head, chain_rows) +
         "\nThe last column is why the budget is 800 votes and 800 prompts of 4 responses: with half of the votes and one response "
         "each, a true 55 % candidate would mostly be turned away.\n\n## People's votes\n\n"
         "P(E ≥ 20 within the budget), in brackets mean votes, looked at after every vote, futility stop included; exact.\n\n"

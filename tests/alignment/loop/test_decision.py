@@ -1,7 +1,9 @@
 """The policy file, the table of gates, and what all gates say together.
 
 Mutations seen to fail (alignment/loop/policy.py, gates.py, decision.py):
-MUTATIONS_DECISION
+- decision.py: rejected before integrity (test_precedence), waived gates read (test_what_was_not_measured...), lenient with every
+  gate (test_lenient), any warning caps (test_all_gates_pass)
+- policy.py: order not checked, any gate waived (test_a_wrong_file...), none written otherwise (test_the_file_gives...)
 """
 
 from __future__ import annotations

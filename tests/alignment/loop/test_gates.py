@@ -1,7 +1,17 @@
 """Each gate on both sides of its threshold, with its exit code.
 
 Mutations seen to fail (alignment/loop/):
-MUTATIONS_GATES
+- bounds.py: `>=` the threshold (test_better), no square (test_needed_by_hand), failing by the estimate (test_not_worse), counted
+  at no difference (test_how_many...), the mildest decides (test_worst...); gates.py: inconclusive as 12 (test_not_worse)
+- labels.py: min for max (test_trigger), `<=` the floor (test_floor), `<=` the warning (test_agreement), new duplicates not among
+  labels (test_agreement_with_few...); leakage.py: equal prompts not looked at (test_leakage)
+- reward.py: shorter not asked, p not asked (test_reward_alive), the difference turned (test_reward_not_worse), the larger error
+  alone (test_ceiling_by_hand), failing by the estimate (test_calibration)
+- training.py: equal scores as better (test_watch_stops_after...), `>=` KL (test_watch_keeps...), entropy not of the start
+  (test_watch_stops_at...)
+- candidate.py: one prompt too few (test_offline_win), a task by its estimate (test_a_single_task...), no Bonferroni
+  (test_several_measures...), a margin for safety (test_safety); integrity.py: `>=` seconds (test_integrity)
+- intervals.py: level not handed on (test_level_of_the_interval)
 """
 
 from __future__ import annotations

@@ -1,7 +1,13 @@
 """The e-process of votes and the gate of people.
 
 Mutations seen to fail (alignment/loop/votes.py, human.py):
-MUTATIONS_VOTES
+- E's number of trials one too many -> test_evidence_of_one_vote_by_hand; ½ left out -> test_evidence_has_mean_1...; the prior not
+  cut at ½ -> test_evidence_is_its_integral
+- `>` the boundary, a vote not counted -> test_outlook_is_what_all_sequences_give; tails summed as floats (alignment/tails.py)
+  -> test_tails_where_floats_end
+- futile one win too early -> test_futility...; the fixed test at twice the error -> test_the_fixed_test
+- ties as losses -> test_ties_leave...; the last look in place of the first win -> test_what_comes_after...; ½ as the rate of
+  further votes -> test_expected_votes...; `>=` losses in the fixed test -> test_the_fixed_test_waits...
 """
 
 from __future__ import annotations
