@@ -6,7 +6,7 @@
 - RIDGE 1 → 10, or on θ as well: test_length_control_is_the_minimum_of_its_formula
 - sd left out (Δ in characters): test_length_control_is_the_minimum_of_its_formula
 - the raw rate returned as the length-controlled one: test_length_control_recovers_a_known_theta
-- the resampled Hessian left at that of all, or the ridge left out of the gradient (alignment/logistic.py):
+- the ridge left out of the gradient, or every comparison its own cluster (alignment/logistic.py):
   test_the_interval_of_the_length_control...
 - one-sided lengths accepted: test_length_control_says_why_it_cannot_tell
 """
