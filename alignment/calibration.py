@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
+
+from alignment.intervals import Estimate
+from alignment.logistic import bootstrap_coefficients
 
 BINS = 10
 STEEPEST = 20.0
@@ -112,3 +116,21 @@ def calibration_line(logits: numpy.ndarray, outcomes: numpy.ndarray) -> Calibrat
         if abs(step).max() < 1e-10:
             return CalibrationLine(float(parameters[0]), float(parameters[1]))
     return None
+
+
+def calibration_slope(
+    logits: numpy.ndarray, outcomes: numpy.ndarray, clusters: Sequence[str] | numpy.ndarray, seed: int = 0
+) -> Estimate | None:
+    """The slope of `calibration_line` with its 95 % interval by clusters; None where there is no line. Below 1: surer than
+    the outcomes allow; above 1: less sure.
+
+    clusters: (M,) the prompt of each pair. Source: van Calster et al. 2016, "A calibration hierarchy for risk models"."""
+    line = calibration_line(logits, outcomes)
+    if line is None:
+        return None
+    design = numpy.stack([numpy.ones_like(logits), logits], axis=1)
+    fitted = numpy.array([line.intercept, line.slope])
+    _, low, high = bootstrap_coefficients(
+        design, outcomes, fitted, numpy.zeros(2), clusters, lambda beta: float(beta[1]), seed
+    )
+    return Estimate(line.slope, low, high, len(logits), len(set(clusters)))

@@ -32,13 +32,15 @@ def setting(
     none: str = "none",
     positional: bool = False,
     model: bool = False,
+    group: str = "",
 ) -> Any:
     """A field of a settings class. No default: required. `low`/`high` are inclusive bounds, `above` an exclusive one;
     `none` is the word that stands for None on the command line, in YAML and in the help (for example "auto");
     `positional`: written without a flag, `align report DIR`; of type `tuple[str, ...]` it takes one or more;
-    `model`: names a model's directory, for which a reference to the registry may stand."""
+    `model`: names a model's directory, for which a reference to the registry may stand; `group`: the heading it has in a
+    file of its own: such a setting is no flag, and named as that file has it."""
     metadata = {"help": help, "unit": unit, "source": source, "low": low, "high": high, "above": above, "none": none}
-    metadata |= {"positional": positional, "model": model}
+    metadata |= {"positional": positional, "model": model, "group": group}
     return dataclasses.field(default=default, metadata=metadata, kw_only=True)
 
 
@@ -191,7 +193,7 @@ def parse(
     options.seeds = _checked_seeds(arguments.__dict__.pop("seeds", 1))
     options.dry_run = arguments.__dict__.pop("dry_run", False)
     config = arguments.__dict__.pop("config", None)
-    values = {**(_read_yaml(cls, Path(config)) if config else {}), **vars(arguments)}
+    values = {**(read_values(cls, Path(config), "--config") if config else {}), **vars(arguments)}
     for field in dataclasses.fields(cls):
         if field.default is MISSING and field.name not in values:
             raise UserError(
@@ -263,7 +265,9 @@ def flag(name: str) -> str:
 
 
 def shown_name(field: dataclasses.Field) -> str:
-    """How the user writes the setting: `--lr`, or `FILE` where it is positional."""
+    """How the user writes the setting: `--lr`, `FILE` where it is positional, `lr` where it stands in a file alone."""
+    if field.metadata["group"]:
+        return field.name
     return field.name.upper() if field.metadata["positional"] else flag(field.name)
 
 
@@ -276,23 +280,26 @@ def _types(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _read_yaml(cls: type[Settings], path: Path) -> dict[str, Any]:
-    text = read_text(path, "--config", "a YAML file of settings")
+def read_values(cls: type[Settings], path: Path, name: str, more: str = "`--help` lists all") -> dict[str, Any]:
+    """The values that a YAML file gives to settings, unchecked; a UserError that begins with `name` where it has others.
+
+    more: where the user finds what settings there are."""
+    text = read_text(path, name, "a YAML file of settings")
     try:
         values = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         raise UserError(
-            f"--config {path}: is not YAML ({yaml_problem(error)}); write one `name: value` a line"
+            f"{name} {path}: is not YAML ({yaml_problem(error)}); write one `name: value` a line"
         ) from error
     if not isinstance(values, dict):
-        raise UserError(f"--config {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
+        raise UserError(f"{name} {path}: holds a {type(values).__name__}; it must hold `name: value` lines")
     names = [field.name for field in dataclasses.fields(cls)]
     result = {}
     for key, value in values.items():
-        name = str(key).replace("-", "_")
-        if name not in names:
-            raise UserError(f"--config {path}: unknown setting {key!r}{_nearest(name, names)}; `--help` lists all")
-        result[name] = value
+        known = str(key).replace("-", "_")
+        if known not in names:
+            raise UserError(f"{name} {path}: unknown setting {key!r}{_nearest(known, names)}; {more}")
+        result[known] = value
     return result
 
 

@@ -23,14 +23,19 @@ class Estimate:
     clusters: int
 
 
-def clustered_mean(values: Sequence[float] | numpy.ndarray, clusters: Sequence[str], seed: int = 0) -> Estimate | None:
+def clustered_mean(
+    values: Sequence[float] | numpy.ndarray, clusters: Sequence[str] | numpy.ndarray, seed: int = 0, level: float = 0.95
+) -> Estimate | None:
     """Mean of the values with a bootstrap interval over clusters; None where there is no value.
 
-    values: (n,), for example 1 = agreed, 0 = not. clusters: (n,) the task or prompt of each."""
+    values: (n,), for example 1 = agreed, 0 = not. clusters: (n,) the task or prompt of each.
+    level: mass of the interval."""
     if not len(values):
         return None
     names, rows = numpy.unique(clusters, return_inverse=True)
-    mean, low, high = bootstrap_ratio(numpy.bincount(rows, weights=values), numpy.bincount(rows), seed=seed)
+    mean, low, high = bootstrap_ratio(
+        numpy.bincount(rows, weights=values), numpy.bincount(rows), seed=seed, level=level
+    )
     return Estimate(mean, low, high, len(values), len(names))
 
 

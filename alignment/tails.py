@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy
 
@@ -13,12 +14,14 @@ def binomial_at_most(right: int, count: int, p: float) -> float:
     right: 0 … count. 0 ≤ p ≤ 1."""
     if p in (0.0, 1.0):
         return float(p == 0 or right == count)
-    logs = [
-        math.lgamma(count + 1) - math.lgamma(i + 1) - math.lgamma(count - i + 1) + i * math.log(p)
-        + (count - i) * math.log1p(-p)
-        for i in range(right + 1)
-    ]  # fmt: skip
-    return min(float(numpy.exp(logs).sum()), 1.0)
+    return min(float(numpy.exp(_log_binomial(right, count, p)).sum()), 1.0)
+
+
+def log_binomial_tails(count: int, p: float) -> numpy.ndarray:
+    """(count + 1,) log P(X ≤ right) for right = 0 … count; also where the probability itself is below what a float holds.
+
+    0 < p < 1."""
+    return numpy.minimum(numpy.logaddexp.accumulate(_log_binomial(count, count, p)), 0.0)
 
 
 def chi_square_above(value: float, df: int) -> float:
@@ -32,3 +35,16 @@ def chi_square_above(value: float, df: int) -> float:
         terms = (half ** (i - 0.5) / math.gamma(i + 0.5) for i in range(1, (df + 1) // 2))
         return math.erfc(math.sqrt(half)) + math.exp(-half) * sum(terms)
     return math.exp(-half) * sum(half**i / math.factorial(i) for i in range(df // 2))
+
+
+def _log_binomial(right: int, count: int, p: float) -> numpy.ndarray:
+    """(right + 1,) log P(X = i), i = 0 … right."""
+    wins, losses = numpy.arange(right + 1), count - numpy.arange(right + 1)
+    return log_choose(count)[: right + 1] + wins * math.log(p) + losses * math.log1p(-p)
+
+
+@lru_cache(maxsize=2048)
+def log_choose(count: int) -> numpy.ndarray:
+    """(count + 1,) log of count! / (i! (count − i)!), i = 0 … count."""
+    factorials = numpy.array([math.lgamma(i + 1) for i in range(count + 1)])
+    return factorials[-1] - factorials - factorials[::-1]

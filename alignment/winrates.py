@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy
 
 from alignment.intervals import clustered_mean
+from alignment.logistic import bootstrap_coefficients
 
 RIDGE = 1.0
 """Weight of ½φ² in the length control: a normal prior of one logit on φ (ours: AlpacaEval chooses its by cross-validation)."""
@@ -25,10 +26,12 @@ class WinRate:
 
 @dataclass(frozen=True)
 class LengthControl:
-    """The length-controlled win rate, or None with the reason why the data cannot tell it."""
+    """The length-controlled win rate, or None with the reason why the data cannot tell it. low, high: 95 %, where asked."""
 
     rate: float | None
     reason: str | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 def outcome(difference: float) -> float:
@@ -73,7 +76,7 @@ def length_controlled(wins: numpy.ndarray, lengths: list[int], lengths_against: 
     Source: AlpacaEval 2 (arXiv 2404.04475), without its difficulty term per prompt, which one pair of policies cannot
     identify."""
     difference = numpy.subtract(lengths, lengths_against).astype(float)
-    if not difference.any() or wins.min() == wins.max():  # nothing to control for, or one outcome whatever the lengths
+    if _uncontrolled(wins, difference):
         return LengthControl(float(wins.mean()))
     spread = float(difference.std())
     if spread == 0:
@@ -83,6 +86,32 @@ def length_controlled(wins: numpy.ndarray, lengths: list[int], lengths_against: 
         return LengthControl(None, f"lengths do not overlap: the policy's response is {word} on every prompt")
     theta, _ = _fit(wins, numpy.tanh(difference / spread))
     return LengthControl(float(_sigmoid(theta)))
+
+
+def length_controlled_interval(
+    wins: numpy.ndarray, lengths: list[int], lengths_against: list[int], clusters: list[str], seed: int = 0
+) -> LengthControl:
+    """`length_controlled` with a 95 % bootstrap interval that resamples clusters (prompts); sd(Δ) stays that of all.
+
+    clusters: (n,) the prompt of each comparison. Source: as `bootstrap_coefficients`, with f(θ, φ) = σ(θ)."""
+    point = length_controlled(wins, lengths, lengths_against)
+    if point.rate is None:
+        return point
+    difference = numpy.subtract(lengths, lengths_against).astype(float)
+    if _uncontrolled(wins, difference):
+        raw = win_rate(wins, clusters, seed)
+        return LengthControl(raw.rate, low=raw.low, high=raw.high)
+    x = numpy.tanh(difference / difference.std())
+    design, ridge = numpy.stack([numpy.ones_like(x), x], axis=1), numpy.array([0.0, RIDGE])
+    rate, low, high = bootstrap_coefficients(
+        design, wins, _fit(wins, x), ridge, clusters, lambda beta: float(_sigmoid(beta[0])), seed
+    )
+    return LengthControl(rate, low=low, high=high)
+
+
+def _uncontrolled(wins: numpy.ndarray, difference: numpy.ndarray) -> bool:
+    """Whether there is nothing to control for, or one outcome whatever the lengths."""
+    return not difference.any() or wins.min() == wins.max()
 
 
 def _fit(wins: numpy.ndarray, x: numpy.ndarray) -> numpy.ndarray:

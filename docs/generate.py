@@ -17,6 +17,9 @@ from alignment.command import Command
 from alignment.config import build_parser, ordered_fields, shown, shown_name
 from alignment.data_check.findings import findings_table
 from alignment.exit_codes import MEANINGS
+from alignment.loop.decision import EXIT_CODES
+from alignment.loop.gates import GATES
+from alignment.loop.policy import Policy, rule
 from alignment.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +107,39 @@ def exit_codes_page() -> str:
     return "# Exit codes\n\n" + table(("code", "meaning"), rows) + "\n" + traceback
 
 
+def loop_page() -> str:
+    """The gates with the default policy's numbers, the decision, the policy file; from `alignment/loop/`."""
+    policy = Policy()
+    gates = [
+        (
+            code(one.name),
+            rule(one.name, policy),
+            str(one.on_fail),
+            "yes" if one.lenient else "no",
+            "yes" if one.waivable else "no",
+        )
+        for one in GATES.values()
+    ]
+    outcomes = [(str(number), outcome, str(code_)) for number, (outcome, code_) in enumerate(EXIT_CODES.items(), 1)]
+    settings = [
+        (code(field.name), default(field), field.metadata["unit"], field.metadata["help"], field.metadata["source"])
+        for field in dataclasses.fields(Policy)
+    ]
+    return (
+        "# The loop's gates\n\nA candidate is promoted when it passes every gate. Intervals are 95 %, two-sided, by prompt; "
+        "numbers below are the defaults of the policy file. What the chain lets through and what it turns away: "
+        "[benchmarks/results/gates.md](../benchmarks/results/gates.md).\n\n"
+        + table(("gate", "passes when", "exit code when it fails", "lenient", "may be waived"), gates)
+        + "\nA gate that cannot tell for want of labels or votes is inconclusive (exit code 11) and says how many more it needs; "
+        "never a wider margin. *lenient*: with `mode: lenient` such a gate, or one that was not measured, only warns.\n\n"
+        "## The decision\n\nThe first that applies. A candidate is a challenger where the floor or people's votes allow no more, "
+        "or a gate was not measured; nothing but that, and it is promoted.\n\n"
+        + table(("", "outcome", "exit code"), outcomes)
+        + "\n## The policy file\n\nYAML, one `name: value` a line; what it does not name has its default.\n\n"
+        + table(("setting", "default", "unit", "meaning", "source"), settings)
+    )
+
+
 def house_page() -> str:
     """Every module with the first line of its docstring."""
     parts = ["# The house, room by room\n", "Each file says in its first line what lives there.\n"]
@@ -135,6 +171,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "exit-codes.md": exit_codes_page,
     "data-check.md": findings_page,
+    "loop.md": loop_page,
     "house.md": house_page,
 }
 

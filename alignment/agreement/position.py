@@ -22,13 +22,14 @@ Z_99 = 2.5758293035489004
 
 @dataclass(frozen=True)
 class LeftWins:
-    """share: strict pairs that the response shown earlier wins; low, high: the band for an annotator whom the place does
-    not sway; outside: whether share lies beyond it."""
+    """share: strict pairs that the response shown earlier wins; low, high: the band of mass `level` for an annotator whom
+    the place does not sway; outside: whether share lies beyond it."""
 
     share: float
     low: float
     high: float
     pairs: int
+    level: float = BAND
 
     @property
     def outside(self) -> bool:
@@ -77,7 +78,7 @@ def left_wins(labels: Iterable[Label], level: float = BAND) -> LeftWins | None:
     chance = _earlier_by_chance([_tiers(label) for label in shown], len(earlier))
     lowest = int(numpy.searchsorted(numpy.cumsum(chance), (1 - level) / 2, side="right"))
     count = len(earlier)  # both bounds are counts ÷ pairs, so that a share on the bound is not outside by a rounding
-    return LeftWins(sum(earlier) / count, lowest / count, (count - lowest) / count, count)
+    return LeftWins(sum(earlier) / count, lowest / count, (count - lowest) / count, count, level)
 
 
 def slot_wins(labels: Iterable[Label]) -> SlotWins | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from alignment.agreement.consensus import with_consensus
 from alignment.agreement.label import Label, verdicts
-from alignment.agreement.position import LeftWins, left_wins
+from alignment.agreement.position import BAND, LeftWins, left_wins
 from alignment.intervals import Estimate, clopper_pearson, clustered_mean
 from alignment.records import strict_pairs, tied_pairs
 
@@ -48,27 +48,37 @@ class Quality:
     left: LeftWins | None
 
 
-def qualities(labels: Sequence[Label], seed: int = 0) -> list[Quality]:
-    """Every named annotator, in alphabetical order. labels: all labels of a snapshot or a period, skips among them."""
+def qualities(labels: Sequence[Label], seed: int = 0, band: float = BAND) -> list[Quality]:
+    """Every named annotator, in alphabetical order. labels: all labels of a snapshot or a period, skips among them.
+
+    band: mass of the band of left wins."""
     by_name: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
         if label.annotator:
             by_name[label.annotator].append(label)
     total = sum(not label.skipped for several in by_name.values() for label in several)
     consensus = with_consensus(labels, seed)
-    return [_quality(name, several, total, consensus.get(name), seed) for name, several in sorted(by_name.items())]
+    return [
+        _quality(name, several, total, consensus.get(name), seed, band) for name, several in sorted(by_name.items())
+    ]
 
 
-def quarantine(several: Sequence[Quality]) -> dict[str, list[str]]:
+def quarantine(
+    several: Sequence[Quality],
+    gold_floor: float = GOLD_FLOOR,
+    largest_share: float = LARGEST_SHARE,
+    fewest: int = FEWEST_ANNOTATORS,
+) -> dict[str, list[str]]:
     """Annotator → the reasons to set their labels aside (never to delete them), one sentence each; who has none is absent.
 
-    1. gold: the upper bound of the 95 % interval of the accuracy on gold items is below GOLD_FLOOR. The interval is exact,
-       so at one look at most 2.5 % of annotators who are right 75 % of the time are set aside, and fewer of better ones.
-    2. left wins: the share of pairs that the earlier slot wins lies outside of its exact 99 % band: at most 1 % by chance.
-    3. share: more than LARGEST_SHARE of the labels, where at least FEWEST_ANNOTATORS label.
+    1. gold: the upper bound of the 95 % interval of the accuracy on gold items is below gold_floor. The interval is exact,
+       so at one look at most 2.5 % of annotators who are just that good are set aside, and fewer of better ones.
+    2. left wins: the share of pairs that the earlier slot wins lies outside of its exact band: at 99 %, at most 1 % by chance.
+    3. share: more than largest_share of the labels, where at least `fewest` label.
     Each new look is a new chance of error: look once a snapshot, not after every label. Source: ours, the loop's gates."""
     working = sum(one.labels > 0 for one in several)
-    found = {one.annotator: _reasons(one, working) for one in several}
+    share = largest_share if working >= fewest else 1.0
+    found = {one.annotator: _reasons(one, gold_floor, share) for one in several}
     return {name: reasons for name, reasons in found.items() if reasons}
 
 
@@ -116,7 +126,7 @@ def unchanged(label: Label) -> bool | None:
     return all(one < other for one, other in itertools.pairwise(in_order))  # type: ignore[operator]
 
 
-def _quality(name: str, labels: list[Label], total: int, consensus: Estimate | None, seed: int) -> Quality:
+def _quality(name: str, labels: list[Label], total: int, consensus: Estimate | None, seed: int, band: float) -> Quality:
     done = [label for label in labels if not label.skipped]
     tied = sum(len(tied_pairs(label.ranks)) for label in done)
     compared = tied + sum(len(strict_pairs(label.ranks)) for label in done)
@@ -135,7 +145,7 @@ def _quality(name: str, labels: list[Label], total: int, consensus: Estimate | N
         unchanged_by_chance=_untouched_by_chance([label for label, _ in asked]),
         consistency=self_consistency(done, seed),
         consensus=consensus,
-        left=left_wins(done),
+        left=left_wins(done, band),
     )
 
 
@@ -145,18 +155,18 @@ def _untouched_by_chance(labels: list[Label]) -> float | None:
     return sum(chances) / len(chances) if chances else None
 
 
-def _reasons(one: Quality, working: int) -> list[str]:
+def _reasons(one: Quality, gold_floor: float, largest_share: float) -> list[str]:
     found = []
-    if one.gold and one.gold.high < GOLD_FLOOR:
+    if one.gold and one.gold.high < gold_floor:
         found.append(
             f"gold: {one.gold.value:.0%} of {one.gold.n} items right, at most {one.gold.high:.1%} (95 % interval), "
-            f"below {GOLD_FLOOR:.0%}"
+            f"below {gold_floor:.0%}"
         )
     if one.left and one.left.outside:
         found.append(
             f"left wins: the response shown earlier wins {one.left.share:.1%} of {one.left.pairs} pairs; by chance "
-            f"{one.left.low:.1%} to {one.left.high:.1%} (99 %)"
+            f"{one.left.low:.1%} to {one.left.high:.1%} ({100 * one.left.level:g} %)"
         )
-    if working >= FEWEST_ANNOTATORS and one.share > LARGEST_SHARE:
-        found.append(f"share: {one.share:.1%} of the labels, more than {LARGEST_SHARE:.0%}")
+    if one.share > largest_share:
+        found.append(f"share: {one.share:.1%} of the labels, more than {largest_share:.0%}")
     return found

@@ -1,7 +1,8 @@
 """Temperature, calibration line, expected error and what chance makes of it.
 
 Mutations seen to fail (alignment/calibration.py): the bisection to the other side, 1/T for T (test_the_temperature...), a
-step of Newton's method doubled (test_the_line...), draws of another probability (test_chance_alone...).
+step of Newton's method doubled (test_the_line...), draws of another probability (test_chance_alone...); in logistic.py every pair
+its own cluster (test_the_interval...).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 from alignment.calibration import (
     binned,
     calibration_line,
+    calibration_slope,
     error_by_chance,
     expected_error,
     fitted_temperature,
@@ -84,3 +86,20 @@ def test_chance_alone_makes_an_error_that_shrinks_with_the_root_of_the_pairs():
     for (mean, high), count in ((small, 300), (large, 30_000)):
         assert mean == pytest.approx(math.sqrt(2 * 0.16 / (math.pi * count)), rel=0.05)
         assert high == pytest.approx(1.96 * math.sqrt(0.16 / count), rel=0.08)
+
+
+def test_the_interval_of_the_slope_is_as_wide_as_fisher_says():
+    """Half ≈ 1.96 √(I⁻¹)₂₂ with I = Σ p (1 − p) x xᵀ where pairs are independent; copies of a prompt say nothing new."""
+    draw = numpy.random.default_rng(3)
+    logits = draw.normal(0.3, 1.5, 3000)
+    outcomes = (draw.random(3000) < 1 / (1 + numpy.exp(-0.8 * logits))).astype(float)
+    found, line = calibration_slope(logits, outcomes, numpy.arange(3000)), calibration_line(logits, outcomes)
+    p = 1 / (1 + numpy.exp(-(line.intercept + line.slope * logits)))
+    design = numpy.stack([numpy.ones(3000), logits], axis=1)
+    half = 1.96 * numpy.linalg.inv((design * (p * (1 - p))[:, None]).T @ design)[1, 1] ** 0.5
+    assert (found.value, found.n, found.clusters) == (line.slope, 3000, 3000)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.08)
+    assert found.low < found.value < found.high
+    twice = calibration_slope(numpy.tile(logits, 2), numpy.tile(outcomes, 2), numpy.tile(numpy.arange(3000), 2))
+    assert (twice.high - twice.low) / 2 == pytest.approx(half, rel=0.08)
+    assert calibration_slope(logits, numpy.ones(3000), numpy.arange(3000)) is None

@@ -6,6 +6,8 @@
 - RIDGE 1 → 10, or on θ as well: test_length_control_is_the_minimum_of_its_formula
 - sd left out (Δ in characters): test_length_control_is_the_minimum_of_its_formula
 - the raw rate returned as the length-controlled one: test_length_control_recovers_a_known_theta
+- the ridge left out of the gradient, or every comparison its own cluster (alignment/logistic.py):
+  test_the_interval_of_the_length_control...
 - one-sided lengths accepted: test_length_control_says_why_it_cannot_tell
 """
 
@@ -15,7 +17,7 @@ import numpy
 import pytest
 import torch
 
-from alignment.winrates import RIDGE, length_controlled, outcomes, win_rate
+from alignment.winrates import RIDGE, _fit, length_controlled, length_controlled_interval, outcomes, win_rate
 
 
 def simulated(n: int, theta: float, phi: float, shift: float, seed: int):
@@ -123,3 +125,31 @@ def test_length_control_says_why_it_cannot_tell():
     assert shorter.rate is None
     assert "lengths do not overlap: the policy's response is longer on every prompt" in longer.reason
     assert "shorter on every prompt" in shorter.reason
+
+
+def test_the_interval_of_the_length_control_is_that_of_a_bootstrap_with_every_fit():
+    """One Newton step a resample against a whole fit of each, the same resamples; prompts of four comparisons."""
+    wins, lengths, against = simulated(800, 0.3, 1.2, 30, seed=8)
+    prompts = numpy.repeat(numpy.arange(200), 4)
+    found = length_controlled_interval(wins, lengths, against, prompts)
+    x = numpy.tanh(numpy.subtract(lengths, against) / numpy.subtract(lengths, against).std())
+    generator = numpy.random.default_rng(0)
+    rates = []
+    for _ in range(400):
+        rows = (generator.integers(200, size=200)[:, None] * 4 + numpy.arange(4)).ravel()
+        rates.append(1 / (1 + numpy.exp(-_fit(wins[rows], x[rows])[0])))
+    assert found.rate == length_controlled(wins, lengths, against).rate
+    width = found.high - found.low
+    assert found.low == pytest.approx(numpy.quantile(rates, 0.025), abs=0.08 * width)
+    assert found.high == pytest.approx(numpy.quantile(rates, 0.975), abs=0.08 * width)
+    again = length_controlled_interval(numpy.tile(wins, 4), lengths * 4, against * 4, numpy.tile(prompts, 4).tolist())
+    assert again.high - again.low > 0.9 * width  # copies of a prompt say nothing new
+
+
+def test_the_length_control_has_an_interval_wherever_it_has_a_rate():
+    wins, names = numpy.array([1.0, 0.0, 1.0, 0.5]), list("abcd")
+    equal = length_controlled_interval(wins, [5, 9, 7, 7], [5, 9, 7, 7], names)
+    assert (equal.rate, equal.low, equal.high) == tuple(
+        getattr(win_rate(wins, names), n) for n in ("rate", "low", "high")
+    )
+    assert length_controlled_interval(wins, [9] * 4, [1, 2, 3, 4], names).low is None

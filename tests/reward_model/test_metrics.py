@@ -8,7 +8,6 @@ Mutations seen to fail (reward_model/metrics.py):
 - the temperature fitted on what is measured on, T multiplied instead of divided -> test_the_temperature_is_fitted_on_its_own_pairs
 - every pair seen from the preferred side -> test_the_temperature_is_fitted_on_its_own_pairs (no line then)
 - matched by absolute difference, or all pairs -> test_pairs_of_like_length
-- McNemar's squares summed by pair instead of cluster -> test_mcnemar_by_clusters
 - ranks of equal values not shared -> test_spearman_by_hand
 """
 
@@ -20,7 +19,7 @@ import numpy
 import pytest
 
 from alignment.records import Ranking, Response
-from reward_model.metrics import MOST_GROUPS, REST, calibration, held_out_pairs, mcnemar, report, spearman
+from reward_model.metrics import MOST_GROUPS, REST, calibration, held_out_pairs, report, spearman
 
 
 def ranking(texts: list[str], ranks: tuple, source: str | None = None) -> Ranking:
@@ -121,22 +120,6 @@ def test_nothing_is_fitted_where_a_part_is_empty(fitted):
         held_out_pairs([ranking(["a", "b"], (1, 2))] * 2, [[1.0, 0.0], [0.0, 3.0]], [0, 1], 1.0, fitted)
     )
     assert (found["temperature"], found["n_pairs_fitted"], found["n_pairs"]) == (1.0, 0, 2)
-
-
-def test_mcnemar_is_the_classic_one_for_clusters_of_one():
-    first = numpy.array([1.0] * 15 + [0.0] * 5 + [1.0] * 30)
-    second = numpy.array([0.0] * 15 + [1.0] * 5 + [1.0] * 30)
-    found = mcnemar(first, second, numpy.arange(50))
-    assert found["chi_square"] == pytest.approx((15 - 5) ** 2 / (15 + 5))
-    assert found["p"] == pytest.approx(0.025347, abs=1e-6)  # P(χ²₁ ≥ 5), from tables
-    assert found["difference"] == pytest.approx(10 / 50)
-    assert mcnemar(first, first, numpy.arange(50)) == {"difference": 0.0, "chi_square": 0.0, "p": 1.0}
-
-
-def test_mcnemar_by_clusters():
-    """Four prompts whose five pairs all move together are four observations, not twenty."""
-    first, second = numpy.array([1.0] * 15 + [0.0] * 5), numpy.array([0.0] * 15 + [1.0] * 5)
-    assert mcnemar(first, second, numpy.arange(20) // 5)["chi_square"] == pytest.approx((3 - 1) ** 2 / 4)
 
 
 def test_spearman_by_hand():
