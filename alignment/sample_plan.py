@@ -7,8 +7,8 @@ from alignment.memory import free_memory, require_memory
 from alignment.outline import outline
 from alignment.plan import Plan, Read, file_writes
 from alignment.probe import Probe, by_length
-from alignment.run import require_free
 from alignment.records import encoded, read_prompts
+from alignment.run import require_free
 from alignment.run_record import peak_memory
 from alignment.sample import SampleSettings, read_inputs
 

@@ -13,6 +13,7 @@ from alignment.formats.details import (
     CUT,
     EMPTY,
     LABELING,
+    NONE_ACCEPTABLE,
     NO_PAIR,
     OPEN,
     PLAIN,
@@ -167,7 +168,7 @@ FORMAT = Format(
     read={"rankings": _rankings, "demonstrations": _demonstrations, "prompts": _prompts},
     write={"rankings": _write},
     refuses=frozenset((NO_PAIR, SYSTEM, ROLES, OPEN, EMPTY)),
-    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, LABELING, CUT, PLAIN)),
+    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, LABELING, NONE_ACCEPTABLE, CUT, PLAIN)),
     gather=gather,
     several=True,
 )
