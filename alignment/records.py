@@ -407,7 +407,9 @@ class RecordKind:
 
 
 RECORD_KINDS = {
-    "demonstrations": RecordKind(_demonstration, frozenset(field.name for field in fields(Demonstration)) | {"messages", "text"}),
+    "demonstrations": RecordKind(
+        _demonstration, frozenset(field.name for field in fields(Demonstration)) | {"messages", "text"}
+    ),
     "prompts": RecordKind(_prompt_record, frozenset(field.name for field in fields(PromptRecord))),
     "responses": RecordKind(_response_set, frozenset(field.name for field in fields(ResponseSet))),
     "rankings": RecordKind(_ranking, frozenset(field.name for field in fields(Ranking))),
