@@ -32,6 +32,7 @@ GOOD = {
     "import": "foreign.json --output out",
     "export": "demonstrations.jsonl --format alpaca --output out.jsonl",
     "store import": "labels.db rankings.jsonl",
+    "store rank": "labels.db --annotator opinions.py:length",
     "store export": "labels.db --output out",
     "store snapshot": "labels.db",
     "store info": "labels.db",
@@ -55,7 +56,7 @@ SERVERS = ("label",)
 FILE_OUTPUTS = ("sample", "rank", "import", "export", "store export")
 """Commands whose output is a file, with what else they leave beside it."""
 
-IN_PLACE = ("store import", "store snapshot", "store info", "store verify", "store migrate")
+IN_PLACE = ("store import", "store rank", "store snapshot", "store info", "store verify", "store migrate")
 """Commands that work on a store that is there: no new file."""
 
 

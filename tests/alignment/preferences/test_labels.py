@@ -26,11 +26,11 @@ from __future__ import annotations
 import pytest
 from answering import key, prompts, sets, slot, tiers
 
+from alignment.labeling import Labeling
 from alignment.preferences.adding import Queue
 from alignment.preferences.errors import Refused
 from alignment.preferences.reading import Choice
 from alignment.preferences.store import Store
-from alignment.labeling import Labeling
 from alignment.records import Demonstration, Ranking, Response, ResponseSet, Verdict
 
 
