@@ -53,7 +53,7 @@ class Server:
             base_url=str(settings.endpoint).rstrip("/") + "/",
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(settings.endpoint_timeout, connect=min(CONNECT_SECONDS, settings.endpoint_timeout)),
-            limits=httpx.Limits(max_connections=settings.endpoint_concurrency),
+            limits=httpx.Limits(max_connections=None),
         )
 
     def close(self) -> None:

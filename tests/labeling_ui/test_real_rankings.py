@@ -1,6 +1,7 @@
 """Real prompts and responses in the app: each text reaches the page to the letter, imported labels stay what they were.
 
-Mutations seen to fail: MUTATIONS
+Mutation seen to fail: a text stripped on its way to the page
+(test_every_real_text_reaches_the_page_to_the_letter).
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """`align store rank`: a simulated annotator takes tasks as people do, and its labels count as theirs, under its own name.
 Each test was seen to fail under the mutation named beside it:
 
-MUTATIONS
+- tiers worst first; the name without "simulated:": test_it_works_like_a_person
+- draws of the noise that belong to slots, or are the same for every name: test_noise_follows_from_the_seed_and_the_texts
+- a new key for each try; Unavailable not waited out: test_what_the_store_did_not_acknowledge_is_sent_again
 """
 
 from __future__ import annotations
