@@ -1,7 +1,22 @@
 """`align sample --endpoint` against a server that behaves as `transformers serve`, vLLM and hosted services do, or does not.
 Each test was seen to fail under the mutation named beside it:
 
-MUTATIONS
+- responses dealt to other prompts; a request's seed without its row: test_every_prompt_gets_its_own_responses
+- a request's seed without --seed: test_the_seed_fixes_what_is_asked_for
+- that `n` is not honoured forgotten at once: test_a_server_without_n_is_asked_k_times
+- the limit's newer name not tried: test_text_as_a_message_and_the_newer_name_of_the_limit
+- 429 not repeated; that the server has answered before not remembered: test_trouble_that_passes_is_waited_out
+- no bound on the time of a whole answer: test_an_answer_that_takes_too_long_is_asked_for_again
+- Retry-After not read: test_retry_after_is_kept_to
+- a thread for each prompt: test_no_more_requests_at_once_than_asked_for
+- a withheld response taken for a finished one; `ended` not written: test_empty_refused_withheld_and_cut_responses_are_marked
+- half characters kept: test_half_of_a_surrogate_pair_does_not_end_in_the_file
+- kept answers not used: test_a_stopped_run_goes_on_where_it_was
+- a torn line that the next one is written on to: test_an_answer_after_a_torn_one_is_found_again
+- answers found without temperature and seed: test_answers_to_something_else_are_not_taken
+- a key that the server repeats shown: test_the_key_comes_from_the_environment_and_is_written_nowhere
+- OPENAI_API_KEY sent unasked: test_without_a_variable_no_key_is_sent
+- threads that Ctrl-C waits for: test_ctrl_c_does_not_wait_for_the_server_and_keeps_the_answers
 """
 
 from __future__ import annotations
@@ -22,7 +37,9 @@ from refusals import listing, refused
 
 from alignment.command import main
 from alignment.endpoints import server as server_module
+from alignment.endpoints.answers import Given, Reply
 from alignment.endpoints.drawing import seed_of
+from alignment.endpoints.journal import Journal
 from alignment.records import read_responses
 from alignment.sample import COMMAND
 
@@ -201,6 +218,15 @@ def test_a_stopped_run_goes_on_where_it_was(folder, capsys):
         assert Path("out.jsonl").read_text() == Path("whole.jsonl").read_text()
         assert metrics["response_tokens"] == 60
         assert not kept.exists()
+
+
+def test_an_answer_after_a_torn_one_is_found_again(folder):
+    first, second = Reply((Given("a\u2028b", "stop"),)), Reply((Given("c", "length"),), "m", 1, 2)
+    Journal("out.jsonl", resume=True).add("x", first)
+    with Path("out.jsonl.answers").open("a") as file:
+        file.write('{"asked": "x", "giv')
+    Journal("out.jsonl", resume=True).add("y", second)
+    assert dict(Journal("out.jsonl", resume=True).kept) == {"x": [first], "y": [second]}
 
 
 @pytest.mark.parametrize(
