@@ -97,7 +97,12 @@ def _events(found: Sequence[Record], drafts: list[Draft], numbers: dict[str, int
     for record, task in zip(found, drafts):
         name = digest_of([task.id, plain(record)])
         body, annotator = canonical(_body(record)), record.annotator or ""
-        row: dict[str, Any] = {"key": f"import-{name}-{seen[name]}", "annotator": annotator, "kind": LABEL, "body": body}
+        row: dict[str, Any] = {
+            "key": f"import-{name}-{seen[name]}",
+            "annotator": annotator,
+            "kind": LABEL,
+            "body": body,
+        }
         row |= {"request": digest(body), "created": now}
         row["digest"] = event_digest(row, task.id, None)
         rows.append({**row, "task": numbers[task.id]})
