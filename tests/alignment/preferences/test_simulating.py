@@ -25,6 +25,7 @@ from alignment.labeling import Labeling
 from alignment.preferences import simulating
 from alignment.preferences.adding import Queue
 from alignment.preferences.errors import Unavailable
+from alignment.preferences.reading import Choice
 from alignment.preferences.store import Store
 from alignment.records import Ranking, Response, ResponseSet, content_id
 
@@ -164,7 +165,7 @@ def test_gold_items_are_mixed_in_and_scored(folder, url, tasks, capsys, monkeypa
         metrics = rank(capsys, url, "longer", "--flip-probability", "0")
     assert metrics["labels"] == 40
     with Store(url) as store:
-        answers, said = store.known_answers(), store.labels(purpose="gold")
+        answers, said = store.known_answers(), store.labels(Choice(purpose="gold"))
         assert [tuple(label.body["ranks"]) for label in said] == [answers[label.task] for label in said]
         assert len(said) == len(known) == 6
         assert len(store.records().rankings) == 34
