@@ -15,6 +15,7 @@ COMMANDS = {
     "export": "alignment.formats.exporting:COMMAND",
     "data check": "alignment.data_check.command:COMMAND",
     "store import": "alignment.preferences.command:IMPORT",
+    "store rank": "alignment.preferences.command:RANK",
     "store export": "alignment.preferences.command:EXPORT",
     "store snapshot": "alignment.preferences.command:SNAPSHOT",
     "store info": "alignment.preferences.command:INFO",

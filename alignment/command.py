@@ -127,6 +127,10 @@ def _require_one_process(command: Command, options: Any) -> None:
 
 def _left(settings: Any) -> str:
     """What an interrupted run leaves behind."""
+    if getattr(settings, "endpoint", None):
+        from alignment.endpoints.journal import kept_sentence
+
+        return f"no output was written{kept_sentence(settings.output)}"
     if not getattr(settings, "save_every", 0):
         return "nothing was written"
     from alignment.checkpoint import folder_of

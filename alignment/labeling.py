@@ -16,7 +16,7 @@ FLAG = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 @dataclass(frozen=True)
 class Labeling:
-    """How a person came to a ranking or a verdict; each field is None where it is not known.
+    """How a person came to a ranking, a verdict or a demonstration; each field is None where it is not known.
 
     at: when it was saved, UTC, ISO 8601. seconds: how long it took. shown: numbers of the responses (from 0) in the order
     shown; identical ones are shown once, so not all need be there. flags: for each response the words it was flagged with.
@@ -31,11 +31,13 @@ class Labeling:
 
 
 def parse_labeling(value: Any, responses: int) -> Labeling | None:
-    """The `labeling` of a record with that many responses; ValueError says what is wrong with it."""
+    """The `labeling` of a record with that many responses, 0 where it is one that somebody wrote; ValueError says what is
+    wrong with it."""
     if value is None:
         return None
-    if not isinstance(value, dict) or value.keys() - Labeling.__dataclass_fields__.keys():
-        raise ValueError(f"labeling must be an object with some of {', '.join(Labeling.__dataclass_fields__)}")
+    known = list(Labeling.__dataclass_fields__) if responses else ["at", "seconds"]
+    if not isinstance(value, dict) or value.keys() - set(known):
+        raise ValueError(f"labeling must be an object with some of {', '.join(known)}")
     made = Labeling(
         at=None if value.get("at") is None else _time(value["at"]),
         seconds=None if value.get("seconds") is None else checked_seconds(value["seconds"], "labeling.seconds"),

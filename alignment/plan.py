@@ -63,12 +63,17 @@ class Plan:
         rows = [("reads", f"{one.setting} {one.path}{_counts(one.holds)}") for one in self.reads]
         rows += [("tokens", f"{count:,} {name}") for name, count in self.tokens.items()]
         rows += [("steps", f"{self.steps:,}")] if self.steps is not None else []
-        rows += [("time", f"about {duration(self.seconds)}{', at most' if any(p.most for p in self.parts) else ''}")]
+        rows += [("time", self._time())]
         rows += [("", f"{_share(part)}") for part in self.parts]
         rows += [("memory", self._memory())]
         rows += [("writes", f"{path}  {what}".rstrip()) for path, what in self.writes.items()]
         rows += [("note", note) for note in self.notes]
         return "\n".join([f"{command}: a dry run, nothing was written", "", *_aligned(rows)])
+
+    def _time(self) -> str:
+        if not self.parts:
+            return "not known: it is not this machine's"
+        return f"about {duration(self.seconds)}{', at most' if any(part.most for part in self.parts) else ''}"
 
     def _memory(self) -> str:
         process = f"about {size(self.process_peak_memory_bytes)} at the peak, libraries included"

@@ -22,10 +22,9 @@ from alignment.run_record import write_result
 
 
 @dataclass(frozen=True)
-class RankSettings(StageSettings, FunctionSettings):
-    """Settings of `align rank`."""
+class AnnotatorSettings(FunctionSettings):
+    """A simulated annotator and its noise."""
 
-    responses: str = setting(help="JSONL of {prompt, responses} that `align sample` wrote, K of at least 2")
     annotator: str = setting(
         help="the simulated annotator, MODULE:FUNCTION or FILE.py:FUNCTION: "
         "(prompt: str, responses: list[str]) -> list[float], its gold scores; higher is better, equal is a tie"
@@ -44,6 +43,13 @@ class RankSettings(StageSettings, FunctionSettings):
             raise UserError(
                 f"--flip-probability is {self.flip_probability}; it must be below 0.5, where nothing is left to learn"
             )
+
+
+@dataclass(frozen=True)
+class RankSettings(StageSettings, AnnotatorSettings):
+    """Settings of `align rank`."""
+
+    responses: str = setting(help="JSONL of {prompt, responses} that `align sample` wrote, K of at least 2")
 
 
 COMMAND = Command(
@@ -83,16 +89,26 @@ def read_inputs(settings: RankSettings) -> tuple[list[ResponseSet], Judge]:
 def ranked(settings: RankSettings, annotator: Judge, sets: list[ResponseSet]) -> tuple[list[Ranking], dict[str, Any]]:
     """The rankings of all response sets, and the metrics. UserError where the annotator tells no responses apart."""
     gold = _gold_scores(annotator, sets)
+    noise = noise_for(gold, settings)
+    noisy = _noisy(gold, sets, noise, settings.seed)
+    rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
+    return rankings, _metrics(settings, gold, noisy, rankings, noise)
+
+
+def noise_for(gold: list[Scores], settings: AnnotatorSettings) -> float:
+    """Standard deviation of the noise. UserError where the annotator tells no responses apart."""
     gaps = label_noise.gold_gaps(gold)
     if not len(gaps):
         raise UserError(
             f"--annotator {settings.annotator}: gives all responses of each prompt the same score; "
             "there is nothing to rank: sample more varied responses or use another annotator"
         )
-    noise = label_noise.calibrated_noise(gaps, settings.flip_probability)
-    noisy = _noisy(gold, sets, noise, settings.seed)
-    rankings = [_ranking(several, scores, settings.annotator) for several, scores in zip(sets, noisy, strict=True)]
-    return rankings, _metrics(settings, gold, noisy, rankings, noise)
+    return label_noise.calibrated_noise(gaps, settings.flip_probability)
+
+
+def simulated(name: str) -> str:
+    """How the labels of a simulated annotator are signed."""
+    return name if name.startswith("simulated:") else f"simulated:{name}"
 
 
 def _gold_scores(annotator: Judge, sets: list[ResponseSet]) -> list[Scores]:
@@ -119,7 +135,7 @@ def _ranking(several: ResponseSet, scores: Scores, annotator: str) -> Ranking:
         several.prompt,
         several.responses,
         label_noise.ranks(scores),
-        annotator=f"simulated:{annotator}",
+        annotator=simulated(annotator),
         group=several.group,
     )
 

@@ -37,11 +37,17 @@ class NotJSONError(ValueError):
 class Demonstration:
     """A prompt and the response a person would like. `{text}` records have an empty prompt: all of it is learned.
 
+    The other fields say where it comes from; None: not known. labeling: when it was written, and how long that took.
     Example: `{"prompt": "The sky is", "response": " blue."}`, `{"messages": [..., {"role": "assistant", ...}]}`, `{"text": "..."}`.
     """
 
     prompt: Prompt
     response: str
+    id: str | None = None
+    annotator: str | None = None
+    source: str | None = None
+    group: str | None = None
+    labeling: Labeling | None = None
 
 
 @dataclass(frozen=True)
@@ -247,18 +253,25 @@ def _without_none(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _demonstration(value: dict[str, Any]) -> Demonstration:
+    prompt, response = _prompt_and_response(value)
+    name, who, source, group = (_optional(value, field) for field in ("id", "annotator", "source", "group"))
+    labeling = parse_labeling(value.get("labeling"), 0)
+    return Demonstration(prompt, response, name, who, source, group, labeling)
+
+
+def _prompt_and_response(value: dict[str, Any]) -> tuple[Prompt, str]:
     if "messages" in value:
         messages = _prompt(value["messages"], "messages")
         if isinstance(messages, str) or messages[-1]["role"] != "assistant":
             raise ValueError("messages must be a list that ends with an assistant message: the response to learn")
-        return Demonstration(messages[:-1], messages[-1]["content"])
+        return messages[:-1], messages[-1]["content"]
     if "text" in value:
-        return Demonstration("", _text(value, "text", empty=False))
+        return "", _text(value, "text", empty=False)
     if "prompt" not in value or "response" not in value:
         raise ValueError(
             f"has the fields {sorted(value)}; it must have prompt and response, or messages, or text{_looks_like(value)}"
         )
-    return Demonstration(_prompt(value["prompt"]), _text(value, "response", empty=False))
+    return _prompt(value["prompt"]), _text(value, "response", empty=False)
 
 
 def _prompt_record(value: dict[str, Any]) -> PromptRecord:
@@ -394,7 +407,9 @@ class RecordKind:
 
 
 RECORD_KINDS = {
-    "demonstrations": RecordKind(_demonstration, frozenset({"prompt", "response", "messages", "text"})),
+    "demonstrations": RecordKind(
+        _demonstration, frozenset(field.name for field in fields(Demonstration)) | {"messages", "text"}
+    ),
     "prompts": RecordKind(_prompt_record, frozenset(field.name for field in fields(PromptRecord))),
     "responses": RecordKind(_response_set, frozenset(field.name for field in fields(ResponseSet))),
     "rankings": RecordKind(_ranking, frozenset(field.name for field in fields(Ranking))),

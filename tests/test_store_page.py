@@ -21,6 +21,8 @@ def test_its_commands_run(tmp_path, monkeypatch):
         {"prompt": f"p{number}", "responses": ["a", "b"], "ranks": [1, 2], "annotator": "zoe"} for number in range(3)
     ]
     Path("rankings.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    Path("responses.jsonl").write_text('{"prompt": "q", "responses": ["a", "bb"]}\n')
+    Path("my.py").write_text("def score(prompt, responses):\n    return [len(response) for response in responses]\n")
     told = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)[0].splitlines()
     for line in told:
         words = shlex.split(line, comments=True)

@@ -9,7 +9,7 @@ import uuid
 from typing import Any
 
 from alignment.formats.columns import PROMPT_NAMES, RESPONSE_NAMES, one_of, text
-from alignment.formats.details import CUT, LABELING, NO_PAIR, STRENGTHS, TIES, UNCOMPARED
+from alignment.formats.details import CUT, LABELING, NO_PAIR, NONE_ACCEPTABLE, STRENGTHS, TIES, UNCOMPARED
 from alignment.formats.format import Format, Row
 from alignment.records import Prompt, Ranking, Response, ResponseSet, described
 
@@ -209,6 +209,6 @@ FORMAT = Format(
     read={"rankings": _rankings, "responses": _responses, "demonstrations": _demonstrations, "prompts": _prompts},
     write={"rankings": _write_ranking, "responses": _write_responses},
     refuses=frozenset((TIES, UNCOMPARED, NO_PAIR)),
-    drops=frozenset((CUT, STRENGTHS, LABELING)),
+    drops=frozenset((CUT, STRENGTHS, LABELING, NONE_ACCEPTABLE)),
     several=True,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
+from alignment.labeling import Labeling
 from alignment.records import Demonstration, PromptRecord, Ranking, Response, ResponseSet, Verdict, content_id
 
 IDS = "ids"
@@ -13,6 +15,7 @@ ANNOTATORS = "annotators"
 SOURCES = "sources"
 STRENGTHS = "strengths of preference"
 LABELING = "times, flags and orders of labeling"
+NONE_ACCEPTABLE = "marks that none is acceptable"
 MODELS = "model names"
 CUT = "marks of responses cut at the length limit"
 TIES = "ties"
@@ -37,13 +40,15 @@ Record = Demonstration | PromptRecord | ResponseSet | Ranking | Verdict
 
 def details(record: Record) -> set[str]:
     """The details that this record uses."""
+    labeling = getattr(record, "labeling", None)
     used = {
         IDS: getattr(record, "id", None) not in (None, content_id(record.prompt)),
         GROUPS: getattr(record, "group", None) is not None,
         ANNOTATORS: getattr(record, "annotator", None) is not None,
         SOURCES: getattr(record, "source", None) is not None,
         STRENGTHS: getattr(record, "strength", None) is not None,
-        LABELING: getattr(record, "labeling", None) is not None,
+        LABELING: labeling is not None and replace(labeling, none_acceptable=None) != Labeling(),
+        NONE_ACCEPTABLE: labeling is not None and labeling.none_acceptable is True,
         MODELS: any(response.model is not None for response in _responses(record)),
         CUT: any(not response.finished for response in _responses(record)),
         SEVERAL: len(_responses(record)) > 2,

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alignment.command import Command
 from alignment.config import Settings, setting
@@ -28,10 +28,17 @@ WRITABLE = tuple(name for name, one in FORMATS.items() if one.write)
 class ExportSettings(Settings):
     """Settings of `align export`."""
 
-    records: str = setting(positional=True, help="JSONL of our records: demonstrations, prompts, rankings, ...")
+    records: str = setting(
+        positional=True,
+        help="JSONL of our records: demonstrations, prompts, rankings, ...; or store:URL@SNAPSHOT, a snapshot of the "
+        "preference store",
+    )
     format: str = setting(help=f"what to write: {', '.join(WRITABLE)}; docs/formats.md shows each")
     output: str = setting(
         help="the file that is written, its type by its name: .jsonl, .json (one array), .csv or .parquet; must not exist"
+    )
+    kind: Literal["auto", "rankings", "demonstrations", "verdicts"] = setting(
+        "auto", help="which records of a snapshot; auto: the kind that it holds and the format takes", source="ours"
     )
 
     def __post_init__(self) -> None:
@@ -55,12 +62,7 @@ def run(settings: ExportSettings) -> dict[str, Any]:
     started = time.time()
     into = FORMATS[settings.format]
     with output_file(settings.output) as path:
-        kind, records = read_own(settings.records)
-        if kind not in into.write:
-            raise UserError(
-                f"--format {into.name}: takes {' or '.join(into.write)}; {settings.records} holds {kind}, which "
-                f"{', '.join(name for name in WRITABLE if kind in FORMATS[name].write)} can take"
-            )
+        kind, records = read_own(settings, into)
         rows, left_out, notes = write_rows(into, kind, records)
         if not rows:
             raise UserError(
@@ -79,13 +81,42 @@ def run(settings: ExportSettings) -> dict[str, Any]:
     return metrics
 
 
-def read_own(path: str) -> tuple[str, list[Any]]:
-    """(kind, records) of a file of ours."""
-    votes = Counter(own.FORMAT.kind_of(value) for value in read_jsonl(path, "RECORDS", dict))
+def read_own(settings: ExportSettings, into: Format) -> tuple[str, list[Any]]:
+    """(kind, records), of a kind that the format takes."""
+    if settings.records.startswith("store:"):
+        return _of_a_snapshot(settings, into)
+    votes = Counter(own.FORMAT.kind_of(value) for value in read_jsonl(settings.records, "RECORDS", dict))
     kind = next((kind for kind, _ in votes.most_common() if kind is not None), None)
     if kind is None:
-        raise UserError(f"RECORDS {path}: holds no records of ours; bring it in with `align import` first")
-    return kind, read_jsonl(path, "RECORDS", RECORD_KINDS[kind].parse)
+        raise UserError(f"RECORDS {settings.records}: holds no records of ours; bring it in with `align import` first")
+    if settings.kind not in ("auto", kind):
+        raise UserError(f"--kind is {settings.kind}; {settings.records} holds {kind}")
+    _require_taken(into, settings.records, [kind])
+    return kind, read_jsonl(settings.records, "RECORDS", RECORD_KINDS[kind].parse)
+
+
+def _of_a_snapshot(settings: ExportSettings, into: Format) -> tuple[str, list[Any]]:
+    from alignment.preferences.references import snapshot_at  # loads a database
+
+    where, held = snapshot_at(settings.records, "RECORDS")
+    if settings.kind != "auto":
+        if settings.kind not in held:
+            raise UserError(f"--kind is {settings.kind}; {where} holds {' and '.join(held)}")
+        held = {settings.kind: held[settings.kind]}
+    _require_taken(into, where, list(held))
+    taken = [kind for kind in held if kind in into.write]
+    if len(taken) > 1:
+        raise UserError(f"RECORDS {where} holds {' and '.join(taken)}; say which with --kind")
+    return taken[0], held[taken[0]]
+
+
+def _require_taken(into: Format, source: str, kinds: list[str]) -> None:
+    if not set(kinds) & into.write.keys():
+        able = [name for name in WRITABLE if set(kinds) & FORMATS[name].write.keys()]
+        raise UserError(
+            f"--format {into.name}: takes {' or '.join(into.write)}; {source} holds {' and '.join(kinds)}, which "
+            f"{', '.join(able)} can take"
+        )
 
 
 def write_rows(into: Format, kind: str, records: list[Any]) -> tuple[list[Row], int, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from alignment.formats.chats import messages, split_last
-from alignment.formats.details import ANNOTATORS, CUT, GROUPS, IDS, LABELING, MODELS, SOURCES
+from alignment.formats.details import ANNOTATORS, CUT, GROUPS, IDS, LABELING, MODELS, NONE_ACCEPTABLE, SOURCES
 from alignment.formats.format import WHO, Format, Row, who
 from alignment.formats.trl import answer, prompt_and_response
 from alignment.records import Verdict
@@ -52,5 +52,5 @@ FORMAT = Format(
     kind_of=_kind_of,
     read={"verdicts": _verdict},
     write={"verdicts": _write},
-    drops=frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, LABELING, MODELS, CUT)),
+    drops=frozenset((IDS, GROUPS, ANNOTATORS, SOURCES, LABELING, NONE_ACCEPTABLE, MODELS, CUT)),
 )

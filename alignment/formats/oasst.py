@@ -14,6 +14,7 @@ from alignment.formats.details import (
     EMPTY,
     LABELING,
     NO_PAIR,
+    NONE_ACCEPTABLE,
     OPEN,
     PLAIN,
     ROLES,
@@ -167,7 +168,7 @@ FORMAT = Format(
     read={"rankings": _rankings, "demonstrations": _demonstrations, "prompts": _prompts},
     write={"rankings": _write},
     refuses=frozenset((NO_PAIR, SYSTEM, ROLES, OPEN, EMPTY)),
-    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, LABELING, CUT, PLAIN)),
+    drops=frozenset((ANNOTATORS, SOURCES, STRENGTHS, LABELING, NONE_ACCEPTABLE, CUT, PLAIN)),
     gather=gather,
     several=True,
 )

@@ -16,6 +16,7 @@ from alignment.formats.details import (
     LABELING,
     MODELS,
     NO_PAIR,
+    NONE_ACCEPTABLE,
     ORDER,
     SEVERAL,
     SOURCES,
@@ -29,7 +30,21 @@ from alignment.records import Demonstration, Message, Prompt, Ranking
 
 PAIR_REFUSES = frozenset((NO_PAIR,))
 PAIR_DROPS = frozenset(
-    (IDS, GROUPS, ANNOTATORS, SOURCES, STRENGTHS, LABELING, MODELS, CUT, TIES, UNCOMPARED, SEVERAL, ORDER)
+    (
+        IDS,
+        GROUPS,
+        ANNOTATORS,
+        SOURCES,
+        STRENGTHS,
+        LABELING,
+        NONE_ACCEPTABLE,
+        MODELS,
+        CUT,
+        TIES,
+        UNCOMPARED,
+        SEVERAL,
+        ORDER,
+    )
 )
 """What no format of bare pairs holds."""
 

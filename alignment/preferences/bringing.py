@@ -1,10 +1,12 @@
 """Labels made elsewhere → label events, all or none: rankings, demonstrations, verdicts, gold items.
 
 The same file again changes nothing: a label's key is the hash of its record and how often that record was there before it
-in the same call. One annotator who says two things of one task is a conflict, and refused."""
+in the same call. One annotator who says two things of one task is a conflict, and refused; several demonstrations of a
+prompt are none."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,11 +29,11 @@ def add_labels(connection: Connection, now: int, found: Sequence[Record], by: st
     """How many labels are new, and how many were there already. Refused on a conflict: nothing is added then."""
     drafts = [_draft(record) for record in found]
     _, numbers = adding.add(connection, drafts, Queue(overlap=0))
-    add_imported(connection, {name for record in found if (name := getattr(record, "annotator", None))})
+    add_imported(connection, {name for record in found if (name := record.annotator)})
     rows = _events(found, drafts, numbers, now)
     known = _known(connection, [row["key"] for row in rows])
     new = [row for row in rows if row["key"] not in known]
-    _require_no_conflict(connection, new)
+    _require_no_conflict(connection, [row for row in new if "text" not in json.loads(row["body"])])
     if new:
         connection.execute(insert(EVENTS), new)
     added = Added(len(new), len(rows) - len(new))
@@ -69,7 +71,8 @@ def _draft(record: Record) -> Draft:
     if isinstance(record, Verdict):
         single = ResponseSet(record.id, record.prompt, (record.response,), record.group)
         return adding.draft(single, "judge", "label", record.source)
-    return adding.draft(PromptRecord(content_id(record.prompt), record.prompt), "write", "label", None)
+    prompt = PromptRecord(record.id or content_id(record.prompt), record.prompt, record.group)
+    return adding.draft(prompt, "write", "label", record.source)
 
 
 def _unranked(ranking: Ranking) -> ResponseSet:
@@ -78,10 +81,10 @@ def _unranked(ranking: Ranking) -> ResponseSet:
 
 def _body(record: Record) -> dict[str, Any]:
     """As `answers.kept` makes it, with what else the record says under `imported`."""
-    if isinstance(record, Demonstration):
-        return {"text": record.response, "imported": {}}
     labeling = plain(record).get("labeling")
     said = {} if labeling is None else {"labeling": labeling}
+    if isinstance(record, Demonstration):
+        return {"text": record.response, "imported": said}
     if isinstance(record, Verdict):
         return {"verdict": record.verdict, "imported": said}
     strength = {} if record.strength is None else {"strength": record.strength}
@@ -93,8 +96,13 @@ def _events(found: Sequence[Record], drafts: list[Draft], numbers: dict[str, int
     rows = []
     for record, task in zip(found, drafts):
         name = digest_of([task.id, plain(record)])
-        body, annotator = canonical(_body(record)), getattr(record, "annotator", None) or ""
-        row = {"key": f"import-{name}-{seen[name]}", "annotator": annotator, "kind": LABEL, "body": body}
+        body, annotator = canonical(_body(record)), record.annotator or ""
+        row: dict[str, Any] = {
+            "key": f"import-{name}-{seen[name]}",
+            "annotator": annotator,
+            "kind": LABEL,
+            "body": body,
+        }
         row |= {"request": digest(body), "created": now}
         row["digest"] = event_digest(row, task.id, None)
         rows.append({**row, "task": numbers[task.id]})

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alignment.command import Command
-from alignment.config import Settings, setting
+from alignment.config import MAX_SEED, Settings, setting
 from alignment.formats.importing import SourceSettings
+from alignment.rank import AnnotatorSettings
 
 STORE = "the store: a path (SQLite) or postgresql://USER@HOST/DATABASE"
 
@@ -40,6 +41,23 @@ class StoreImportSettings(SourceSettings):
         high=1.0,
         source="ours: agreement is measured on at least 10 % of the labels",
     )
+
+
+@dataclass(frozen=True)
+class StoreRankSettings(AnnotatorSettings):
+    """Every setting of `align store rank`."""
+
+    store: str = setting(positional=True, help=STORE)
+    name: str | None = setting(
+        None,
+        help="who its labels are by; `simulated:` is put before it, so that nobody takes them for a person's",
+        none="auto",
+        source="ours: the name of --annotator",
+    )
+    max_labels: int | None = setting(
+        None, help="stop after so many labels", unit="labels", none="all", low=1, source="ours: all that is open to it"
+    )
+    seed: int = setting(0, help="seed of the noise", low=0, high=MAX_SEED, source="ours: fixed, as everywhere")
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,12 @@ def _command(name: str, summary: str, settings: type[Settings]) -> Command:
 
 
 IMPORT = _command("import", "labels, or responses and prompts to label, into the preference store", StoreImportSettings)
+RANK = Command(
+    "store rank",
+    "let a simulated annotator (a Python function, with noise) take tasks and rank, as people do",
+    StoreRankSettings,
+    "alignment.preferences.simulating:rank",
+)
 EXPORT = _command("export", "the store's rankings, demonstrations or verdicts as JSONL", StoreExportSettings)
 SNAPSHOT = _command("snapshot", "name the labels of this moment, for `align reward`", StoreSettings)
 INFO = _command("info", "what the store holds, and how it keeps it", StoreSettings)

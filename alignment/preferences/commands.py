@@ -22,7 +22,7 @@ from alignment.preferences.command import (
 from alignment.preferences.engine import make_engine, shown_url, store_url
 from alignment.preferences.migrations import MIGRATIONS
 from alignment.preferences.store import Store, existing
-from alignment.records import write_jsonl
+from alignment.records import ResponseSet, write_jsonl
 from alignment.run import output_file
 from alignment.run_record import write_result
 
@@ -33,16 +33,29 @@ SHOWN = 20
 def bring(settings: StoreImportSettings) -> dict[str, Any]:
     """`align store import`: labels as label events, responses and prompts as tasks. All or nothing."""
     brought = bring_source(settings)
+    records, notes = brought.records, list(brought.notes)
+    if brought.kind == "responses":
+        records, left_out = _rankable(settings.source, records)
+        notes += left_out
     with opening.made_or_gone(settings.store), Store(settings.store) as store:
         if brought.kind in ("responses", "prompts"):
             queue = Queue(settings.overlap, settings.duplicate_share)
             kind = "rank" if brought.kind == "responses" else "write"
-            added = store.add_tasks(brought.records, queue, kind=kind, by="align store import")
+            added = store.add_tasks(records, queue, kind=kind, by="align store import")
         else:
-            added = store.import_records(brought.records, by="align store import")
+            added = store.import_records(records, by="align store import")
     what = "tasks" if brought.kind in ("responses", "prompts") else "labels"
     counts = {f"new_{what}": added.new, f"known_{what}": added.known, "faulty": brought.faulty}
-    return {"format": brought.format, "kind": brought.kind, "read": brought.read, **counts, "note": brought.notes}
+    return {"format": brought.format, "kind": brought.kind, "read": brought.read, **counts, "note": notes}
+
+
+def _rankable(source: str, records: list[ResponseSet]) -> tuple[list[ResponseSet], list[str]]:
+    """(those that have something to compare, a sentence about the others). A sampler that repeats itself is no mistake."""
+    kept = [one for one in records if len({response.text for response in one.responses}) > 1]
+    if not kept:
+        raise UserError(f"SOURCE {source}: all responses of each prompt are the same; there is nothing to rank")
+    alike = len(records) - len(kept)
+    return kept, [f"{alike} of {len(records)} prompts left out: all their responses are the same"] if alike else []
 
 
 def export(settings: StoreExportSettings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from alignment.preferences.schema import (
     TASK_RESPONSES,
     TASKS,
 )
-from alignment.records import Demonstration, Ranking, Response, Verdict
+from alignment.records import Demonstration, Ranking, Response, Verdict, content_id
 
 Kind = Literal["rankings", "demonstrations", "verdicts"]
 KINDS: tuple[Kind, ...] = ("rankings", "demonstrations", "verdicts")
@@ -179,22 +179,23 @@ def _ranked(label: Label, into: Records) -> None:
             labeling,
         )
     )
-    if "ideal" in body:
-        into.demonstrations.append(Demonstration(label.prompt, body["ideal"]))
+    if "ideal" in body:  # the seconds are the ranking's: told once
+        how = Labeling(at=iso_time(label.created))
+        into.demonstrations.append(_demonstration(label, body["ideal"], f"{label.record_id}#ideal", how))
 
 
 def _written(label: Label, into: Records) -> None:
-    into.demonstrations.append(Demonstration(label.prompt, label.body["text"]))
+    name = None if label.record_id == content_id(label.prompt) else label.record_id
+    into.demonstrations.append(_demonstration(label, label.body["text"], name, _time_of(label)))
 
 
 def _edited(label: Label, into: Records) -> None:
     """A demonstration, and the pair (edited, what it was)."""
     text, before = label.body["text"], label.responses[label.body["position"]]
-    into.demonstrations.append(Demonstration(label.prompt, text))
+    how, name = _time_of(label), f"{label.record_id}#edited"
+    into.demonstrations.append(_demonstration(label, text, name, how))
     if text != before.text:
         both, who = (Response(text), before), label.annotator or None
-        how = Labeling(at=iso_time(label.created), seconds=label.body.get("seconds"))
-        name = f"{label.record_id}#edited"
         into.rankings.append(Ranking(name, label.prompt, both, (1, 2), who, label.source, label.group, labeling=how))
 
 
@@ -211,6 +212,17 @@ def _judged(label: Label, into: Records) -> None:
             _labeling(label),
         )
     )
+
+
+def _demonstration(label: Label, text: str, name: str | None, how: Labeling | None) -> Demonstration:
+    return Demonstration(label.prompt, text, name, label.annotator or None, label.source, label.group, how)
+
+
+def _time_of(label: Label) -> Labeling | None:
+    """When it was written, and how long that took."""
+    if "imported" in label.body:
+        return parse_labeling(label.body["imported"].get("labeling"), 0)
+    return Labeling(at=iso_time(label.created), seconds=label.body.get("seconds"))
 
 
 def _labeling(label: Label) -> Labeling | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, cast
+from typing import Any
 
 from alignment.errors import UserError
 from alignment.preferences.engine import reference, shown_url, store_url
-from alignment.preferences.reading import Kind
+from alignment.preferences.reading import KINDS
 from alignment.preferences.store import Store, existing
 from alignment.sources import SNAPSHOTS
 
@@ -16,6 +16,14 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
     """The records of that kind in the snapshot; without @SNAPSHOT in the newest, and stderr says which that is.
 
     A UserError speaks of the setting `name`."""
+    where, held = snapshot_at(text, name)
+    if kind not in held:
+        raise UserError(f"{name} {where} holds no {kind}, but {' and '.join(held)}")
+    return held[kind]
+
+
+def snapshot_at(text: str, name: str) -> tuple[str, dict[str, list[Any]]]:
+    """(how a sentence names it, kind → records, for each kind that the snapshot holds)."""
     found = reference(text)
     if found is None:
         raise UserError(f"{name} is {text!r}; it must be store:URL@SNAPSHOT, for example store:labels.db@1f0c9a7e")
@@ -23,16 +31,15 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
     try:
         with existing(url) as store:
             name_of = snapshot or _newest(store)
-            records = store.records(name_of).of(cast(Kind, kind))
+            made = store.records(name_of)
     except UserError as error:
         shown = shown_url(store_url(url))
         raise UserError(f"{name} store:{shown}: {str(error).removeprefix(f'STORE {shown}: ')}") from error
-    if not records:
-        raise UserError(f"{name} store:{store.shown}: its snapshot {name_of[:12]} holds no {kind}")
     if snapshot is None:
         SNAPSHOTS[text] = f"{text}@{name_of}"
         print(f"{name} store:{store.shown}: its newest snapshot, {name_of[:12]}", file=sys.stderr)
-    return records
+    where = f"store:{store.shown}: its snapshot {name_of[:12]}"
+    return where, {kind: made.of(kind) for kind in KINDS if made.of(kind)}
 
 
 def _newest(store: Store) -> str:

@@ -78,6 +78,10 @@ def members(connection: Connection, task: int) -> list[Row]:
     return list(connection.execute(MEMBERS, {"of_task": task}))
 
 
+def prompt_of(connection: Connection, prompt_id: str) -> Prompt:
+    return json.loads(connection.execute(PROMPT, {"id": prompt_id}).scalar_one())
+
+
 def assignment(connection: Connection, annotator: str, lease: str, to_change: bool = False) -> Held | None:
     """None where that lease is not the annotator's. to_change: the row is held until the transaction ends, so that its place
     is not given back between the look at its state and the change of it."""
@@ -98,7 +102,7 @@ def view(connection: Connection, held: Held, rows: list[Row], event: Row | None 
     return TaskView(
         lease=held.lease,
         kind=held.kind,
-        prompt=json.loads(connection.execute(PROMPT, {"id": held.prompt_id}).scalar_one()),
+        prompt=prompt_of(connection, held.prompt_id),
         cards=tuple(Card(slot, json.loads(rows[position].text)) for slot, position in zip(SLOTS, shown)),
         expires=held.expires / 1000,
         draft=held.draft,

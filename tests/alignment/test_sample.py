@@ -78,7 +78,7 @@ def test_every_response_continues_its_own_prompt():
 def test_duplicates_are_counted_within_a_prompt():
     texts = [["x", "x", "x", "y"], ["x", " ", "z", "z"]]
     records = [PromptRecord("a", "A"), PromptRecord("b", "B")]
-    metrics = _metrics(_sets(records, [Response(text) for several in texts for text in several], 4), [2] * 8)
+    metrics = _metrics(_sets(records, [Response(text) for several in texts for text in several], 4), 16)
     assert (metrics["responses"], metrics["duplicates"], metrics["duplicate_share"]) == (8, 3, 3 / 8)
     assert (metrics["empty"], metrics["mean_tokens"]) == (1, 2.0)
 

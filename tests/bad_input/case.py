@@ -32,6 +32,7 @@ GOOD = {
     "import": "foreign.json --output out",
     "export": "demonstrations.jsonl --format alpaca --output out.jsonl",
     "store import": "labels.db rankings.jsonl",
+    "store rank": "labels.db --annotator opinions.py:length",
     "store export": "labels.db --output out",
     "store snapshot": "labels.db",
     "store info": "labels.db",
@@ -75,7 +76,7 @@ REGISTRY = (
     "rollback",
     "lineage",
 )
-IN_PLACE = ("store import", "store snapshot", "store info", "store verify", "store migrate", *REGISTRY)
+IN_PLACE = ("store import", "store rank", "store snapshot", "store info", "store verify", "store migrate", *REGISTRY)
 """Commands that work on a store or a registry that is there: no output of their own."""
 
 CHANGES = {

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from alignment.preferences.store import Store
-from alignment.records import read_rankings
+from alignment.records import read_rankings, read_responses
 from alignment.registry.registry import Registry
 from alignment.run import RESULT_FILES, write_config
 from reward_model.config import RewardSettings
@@ -96,6 +96,7 @@ def make_inputs(folder: Path) -> None:
     with Store(str(folder / "labels.db")) as store:
         store.import_records(read_rankings(folder / "rankings.jsonl"))
         store.snapshot()
+        store.add_tasks(read_responses(folder / "responses.jsonl")[:3])
     make_registry(folder)
     (folder / "opinions.py").write_text(OPINIONS)
     write(folder / "foreign.json", [{"instruction": prompt, "output": "At the river."} for prompt in prompts])

@@ -74,6 +74,23 @@ SETTINGS = [
     Case("vllm and a nucleus", "ppo --rollout-engine vllm --vllm-url http://localhost:1 --top-p .9", {}, "--rollout-engine is vllm with --top-p 0.9 --top-k 0; they must be 1 and 0"),
     Case("vllm and the likeliest", "ppo --rollout-engine vllm --vllm-url http://localhost:1 --top-k 5", {}, "--rollout-engine is vllm with --top-p 1 --top-k 5; they must be 1 and 0"),
     Case("vllm not installed", "ppo --rollout-engine vllm --vllm-url http://localhost:1", {}, ("--rollout-engine is vllm, which cannot be imported (", "`pip install 'instruct-loop[vllm]'`"), conditions.not_installed("vllm")),
+    *[
+        Case("an endpoint that is none", f"sample --endpoint {url}", {}, f"--endpoint is '{url}'; it must be an address such as http://localhost:8000/v1")
+        for url in ("localhost:8000", "http://", "http://localhost:many", "ftp://localhost:8000")
+    ],
+    *[
+        Case("an endpoint with a secret", f"sample --endpoint {url}", {}, "--endpoint holds a user, a password, a query or a fragment")
+        for url in ("http://me:secret@localhost/v1", "http://localhost/v1?key=secret", "'http://localhost/v1#x'")
+    ],
+    Case("nobody at the endpoint", "sample --endpoint http://127.0.0.1:9/v1", {}, ("--endpoint http://127.0.0.1:9/v1: cannot be reached (", "check the address")),
+    Case("an endpoint and the likeliest", "sample --endpoint http://127.0.0.1:9/v1 --top-k 5", {}, "--top-k is 5 with --endpoint"),
+    Case("a key for a variable", "sample --endpoint http://127.0.0.1:9/v1 --endpoint-key-variable sk-secret", {}, "--endpoint-key-variable must be the name of an environment variable"),
+    Case("a variable that is not set", "sample --endpoint http://127.0.0.1:9/v1 --endpoint-key-variable NO_SUCH_KEY", {}, "--endpoint-key-variable is NO_SUCH_KEY, which is not set"),
+    Case("an endpoint's setting alone", "sample --endpoint-api chat", {}, "--endpoint-api is chat and --endpoint is none"),
+    Case("a variable alone", "sample --endpoint-key-variable OPENAI_API_KEY", {}, "--endpoint-key-variable is given and --endpoint is none"),
+    Case("no request at once", "sample --endpoint http://127.0.0.1:9/v1 --endpoint-concurrency 0", {}, "--endpoint-concurrency is 0; it must be a whole number at least 1"),
+    Case("no time", "sample --endpoint http://127.0.0.1:9/v1 --endpoint-timeout 0", {}, "--endpoint-timeout is 0.0; it must be a number above 0.0"),
+    Case("no try", "sample --endpoint http://127.0.0.1:9/v1 --endpoint-tries 0", {}, "--endpoint-tries is 0; it must be a whole number at least 1"),
     Case("importance cap of 0", "ppo --importance-cap 0", {}, "--importance-cap is 0.0; it must be a number above 0.0"),
     Case("a port beyond all", "ppo --vllm-group-port 70000", {}, "--vllm-group-port is 70000; it must be a whole number at least 1 and at most 65535"),
     Case("no reward at all", "ppo --reward none", {}, "--reward-model and --reward: none of them given; give exactly one"),

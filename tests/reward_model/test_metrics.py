@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 
-import numpy
 import pytest
 
 from alignment.records import Ranking, Response

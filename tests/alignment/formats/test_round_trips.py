@@ -58,6 +58,7 @@ STRENGTHS = st.none() | st.integers(0, 3)
 LABELINGS = st.none() | st.builds(
     Labeling, at=st.just("2026-11-25T10:00:00Z"), seconds=st.none() | st.floats(0, 9), shown=st.just((0,))
 )
+WRITTEN = st.none() | st.builds(Labeling, at=st.just("2026-11-25T10:00:00Z"), seconds=st.none() | st.floats(0, 9))
 SIMPLE = st.lists(st.sampled_from([" ", "a", "\n", "ü"]), max_size=3).map("".join)  # what every format can hold
 
 
@@ -88,7 +89,9 @@ IN_ORDER = st.permutations([1, 2, 3]).flatmap(
     lambda ranks: st.tuples(*(st.tuples(RESPONSES, st.just(r)) for r in ranks))
 )
 RECORDS = {
-    "demonstrations": st.builds(Demonstration, PROMPTS, FILLED),
+    "demonstrations": st.builds(
+        Demonstration, PROMPTS, FILLED, id=NAMES, annotator=NAMES, source=NAMES, group=NAMES, labeling=WRITTEN
+    ),
     "prompts": st.builds(with_id, st.just(PromptRecord), PROMPTS, NAMES, group=NAMES),
     "responses": st.builds(
         with_id,
@@ -133,7 +136,7 @@ def held(record, drops):
         if detail in drops and hasattr(record, field):
             record = replace(record, **{field: None})
     if d.IDS in drops and hasattr(record, "id"):
-        record = replace(record, id=content_id(prompt))
+        record = replace(record, id=None if isinstance(record, Demonstration) else content_id(prompt))
     if isinstance(record, Verdict):
         record = replace(record, response=bare(record.response, drops))
     if isinstance(record, Ranking | ResponseSet):

@@ -26,6 +26,7 @@ from __future__ import annotations
 import pytest
 from answering import key, prompts, sets, slot, tiers
 
+from alignment.labeling import Labeling
 from alignment.preferences.adding import Queue
 from alignment.preferences.errors import Refused
 from alignment.preferences.reading import Choice
@@ -54,21 +55,27 @@ def test_none_acceptable_and_the_ideal_answer(store):
     made = store.records()
     assert made.rankings[0].labeling.none_acceptable is True
     assert made.rankings[0].ranks == (1, 1, 1)
-    assert made.demonstrations == [Demonstration("r prompt 0", "better")]
+    how = Labeling(at=made.rankings[0].labeling.at)
+    assert made.demonstrations == [Demonstration("r prompt 0", "better", "r0#ideal", "ann", labeling=how)]
 
 
 def test_writing_editing_and_judging(store):
     store.add_tasks(prompts(1), kind="write")
-    store.submit("ann", store.next_task("ann").lease, {"text": "an answer"}, key())
-    store.add_tasks(sets(1), kind="edit")
+    wrote = store.submit("ann", store.next_task("ann").lease, {"text": "an answer", "seconds": 40}, key())
+    store.add_tasks(sets(1), kind="edit", source="policy-v1")
     task = store.next_task("ann")
-    store.submit("ann", task.lease, {"slot": slot(task, "b"), "text": "b, mended"}, key())
+    mended = store.submit("ann", task.lease, {"slot": slot(task, "b"), "text": "b, mended", "seconds": 9.5}, key())
     single = ResponseSet("j", "judge this", (Response("fine", "m"),))
     store.add_tasks([single], kind="judge")
     store.submit("ann", store.next_task("ann").lease, {"verdict": "good"}, key())
     made = store.records()
-    assert made.demonstrations == [Demonstration("write 0", "an answer"), Demonstration("r prompt 0", "b, mended")]
+    how = Labeling(at=mended.saved, seconds=9.5)
+    assert made.demonstrations == [
+        Demonstration("write 0", "an answer", "w0", "ann", labeling=Labeling(at=wrote.saved, seconds=40.0)),
+        Demonstration("r prompt 0", "b, mended", "r0#edited", "ann", "policy-v1", labeling=how),
+    ]
     edited = made.rankings[0]
+    assert (edited.id, edited.annotator, edited.source, edited.labeling) == ("r0#edited", "ann", "policy-v1", how)
     assert (edited.responses, edited.ranks) == ((Response("b, mended"), sets(1)[0].responses[1]), (1, 2))
     verdict = made.verdicts[0]
     assert (verdict.response, verdict.verdict, verdict.annotator) == (Response("fine", "m"), "good", "ann")

@@ -55,6 +55,12 @@ IMPORTED = [
     Ranking("2", [{"role": "user", "content": "p"}], TWO, (1, 1)),  # somebody else who said the same
 ]  # fmt: skip
 
+WRITTEN = [
+    Demonstration("", "all text"),
+    Demonstration("p", "r", "1", "zoe", "old", "g", Labeling("2026-01-01T00:00:00Z", 4.5)),
+    Demonstration("p", "another way", "1", "zoe", "old", "g"),  # one person may write several
+]
+
 
 def align(name: str, *words: str) -> None:
     assert main(command(name), list(words)) == 0
@@ -66,7 +72,7 @@ def faults(store: Store) -> list[str]:
 
 def fill(store: Store) -> None:
     """Everything that a store can hold."""
-    store.import_records([*IMPORTED, Demonstration("", "all text"), Verdict("v", "p", TWO[0], "good", "zoe")])
+    store.import_records([*IMPORTED, *WRITTEN, Verdict("v", "p", TWO[0], "good", "zoe")])
     store.add_tasks(sets(3), source="policy")
     store.add_gold([Ranking("g", "gold", sets(1)[0].responses, (1, 2, 3))])
     store.add_tasks(prompts(1), kind="write")
