@@ -20,6 +20,8 @@ S = TypeVar("S", bound=Settings)
 def resolved(settings: S) -> S:
     """The settings with each reference replaced by its directory, whose files were checked. The registry is that of
     $ALIGN_REGISTRY, else `registry`. What is a path already is left alone; stderr says which version it is."""
+    if getattr(settings, "endpoint", None) is not None:  # names a model of that server
+        return settings
     changes = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
