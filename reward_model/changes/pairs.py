@@ -10,10 +10,11 @@ from typing import Any, Literal, get_args
 import numpy
 
 from alignment.intervals import clustered_mean
+from alignment.mcnemar import mcnemar
 from alignment.records import Ranking, prompt_text
 from alignment.winrates import outcome, turned
 from reward_model.ceiling import SIMULATED
-from reward_model.metrics import mcnemar, spearman
+from reward_model.metrics import spearman
 
 Part = Literal["new", "shared", "held_out"]
 PARTS: tuple[Part, ...] = get_args(Part)
