@@ -6,11 +6,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from labeling_ui.roles import ROLES, Person
 from labeling_ui.rules import OPEN, Rule, rule_of
 
 COOKIE = "align_session"
+ACTING = "x-align-person"
+"""Whom the page was opened by, percent-encoded. A cookie is shared by all tabs: where somebody else has logged in in another one,
+this page's answers are not theirs."""
+
 LARGEST_BODY = 8 * 2**20
 """Bytes: a draft of two million characters, escaped, with room."""
 
@@ -76,7 +81,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         rule = rule_of(scope["method"], scope["path"], self._passwords)
         found = self._identify(scope)
-        person = None if isinstance(found, Refusal) else found
+        person = None if isinstance(found, Refusal) or _another(found, headers) else found
         refused = found if isinstance(found, Refusal) else _inside(rule, person, self._passwords)
         refusal = self._outside(scope, headers) or refused
 
@@ -125,6 +130,12 @@ def cookie_of(scope: dict[str, Any]) -> str | None:
     found = [part.strip() for part in sent.split(";")]
     values = [value for name, _, value in (part.partition("=") for part in found) if name == COOKIE]
     return values[0] if len(values) == 1 else None
+
+
+def _another(person: Person | None, headers: dict[str, str]) -> bool:
+    """Whether the page was opened by somebody else: then nobody is logged in, as far as it is concerned."""
+    opened_by = headers.get(ACTING)
+    return person is not None and opened_by is not None and unquote(opened_by) != person.name
 
 
 def _inside(rule: Rule | None, person: Person | None, passwords: bool) -> Refusal | None:

@@ -1,13 +1,21 @@
 // Calls to the server. A call that got no answer throws; a refusal comes back as an answer.
 const PATIENCE_MS = 20000;
 
-export async function call(method, path, body) {
+let person = "";
+
+// Whom this page was opened by. Where another tab has logged in somebody else, the server takes this page as logged out.
+export function actAs(name) {
+  person = name;
+}
+
+export async function call(method, path, body, as = person) {
+  const acting = as ? { "X-Align-Person": encodeURIComponent(as) } : {};
   const response = await fetch(path, {
     method,
     credentials: "same-origin",
     cache: "no-store",
     redirect: "manual",
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    headers: body === undefined ? acting : { ...acting, "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
     signal: AbortSignal.timeout(PATIENCE_MS),
   });

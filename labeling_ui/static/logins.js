@@ -42,7 +42,7 @@ export function awaitLogin(user) {
     const problem = make("p", { class: "problem", role: "alert" });
     const link = make("a", { class: "quiet", href: "/", target: "_blank", rel: "noopener" }, "Log in, in a new tab");
     const check = async () => {
-      const me = await call("GET", "/v1/me").catch(() => null);
+      const me = await call("GET", "/v1/me", undefined, "").catch(() => null);
       if (me?.ok) window.removeEventListener("focus", check);
       if (me?.ok) return goOn(dialog, me.data.name === user, resolve);
       problem.textContent = `${me?.data?.sentence ?? (me ? "you are not logged in yet" : "the server does not answer")}.`;

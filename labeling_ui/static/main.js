@@ -1,5 +1,5 @@
 // Begins the page once Gradio has put it up.
-import { call } from "./calls.js";
+import { actAs, call } from "./calls.js";
 import { Page } from "./page.js";
 
 export async function start(element) {
@@ -10,7 +10,10 @@ export async function start(element) {
     const me = await call("GET", "/v1/me").catch(() => null);
     if (me?.status === 401 && me.data.reason === "login") return location.assign("/login");
     if (me?.status === 401 || me?.status === 403) return shut(root, me.data.sentence);
-    if (me?.ok) return new Page(root, me.data).begin();
+    if (me?.ok) {
+      actAs(me.data.name);
+      return new Page(root, me.data).begin();
+    }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }

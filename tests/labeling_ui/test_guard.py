@@ -5,6 +5,7 @@ Mutations seen to fail (in `labeling_ui`):
 - `guard`: every route open (every route ...); any Host taken (a forged host); the first of two cookies taken (forged cookies);
   Gradio's `access-control` headers let through (Gradio reflects ...)
 - `sessions`: a session that was logged out of goes on, or one of an older password (a copied cookie ...)
+- `guard`: a page of somebody else's acted for (a page that somebody else opened ...)
 - `throttle`: no wait after wrong passwords (guessing ...)
 """
 
@@ -339,3 +340,12 @@ def test_origins_of_the_settings():
         "http://[::1]:7",
     }
     assert origins(LabelSettings(auth="p", host="10.0.0.5"), 7) == {"http://10.0.0.5:7"}
+
+
+def test_a_page_that_somebody_else_opened_acts_for_nobody(team, store: Store):
+    """Rob's cookie, and a page of Ann's in another tab: her undo must not take his answer back."""
+    rob = team("rob")
+    assert rob.get("/v1/me", headers={"x-align-person": "rob"}).status_code == 200
+    assert rob.post("/v1/undo", json={"key": "a-key-of-ann"}, headers={"x-align-person": "ann"}).status_code == 401
+    assert rob.get("/v1/me", headers={"x-align-person": "r%6Fb"}).status_code == 200
+    assert rob.get("/login", headers={"x-align-person": "ann"}).status_code == 200

@@ -274,6 +274,23 @@ def test_an_expired_login_is_said_and_the_work_is_saved_after_it(desk, served):
     assert [past.task.answer["tiers"] for past in served.store.history(page.name)] == [[["C"], ["B"], ["A"]]]
 
 
+def test_an_answer_is_its_authors_after_somebody_else_has_logged_in_in_another_tab(desk, served):
+    """The cookie is then the other's. Nothing is sent, undone or lost in their name; it is saved once the author is back."""
+    page = desk(some(2))
+    for key in ("c", "b", "a"):
+        page.keyboard.press(key)
+    sent = {"name": "eve", "password": PASSWORD}
+    assert page.request.post(f"{served.url}/v1/login", data=sent, headers={"origin": served.url}).ok
+    page.keyboard.press("Enter")
+    saved(page, "You are logged out. Your answer is kept here")
+    assert (count(served, page), served.store.history("eve")) == (0, [])
+    page.locator("#align-login-password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    saved(page, "Saved")
+    assert [past.task.answer["tiers"] for past in served.store.history(page.name)] == [[["C"], ["B"], ["A"]]]
+    assert served.store.history("eve") == []
+
+
 def test_an_answer_that_another_tab_gave_is_said_and_makes_room(desk, served):
     page = desk(some(2))
     task = served.store.next_task(page.name)

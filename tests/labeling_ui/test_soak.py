@@ -1,13 +1,15 @@
 """The server keeps nothing of a request once it is answered: a short soak, counted in blocks of memory. The long one, in
 megabytes over 20 minutes, is `benchmarks/label_load.py --part soak`.
 
-Mutations seen to fail: the desk keeps each receipt in a list; the guard keeps each cookie it has seen."""
+Mutations seen to fail: the guard keeps the headers of each request in a list."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import random
+import statistics
 import sys
 from pathlib import Path
 
@@ -20,12 +22,13 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from http_annotators import Annotator, Server
 from label_load import wander
 
-CALLS, WARM, MORE = 150, 5, 4
+CALLS, WARM, MORE = 80, 7, 7
 
 
 def test_nothing_stays_of_a_request(tmp_path: Path) -> None:
     """Answers, drafts, skips, undo, history and progress; each round does the same number of calls. What is kept once (caches,
-    compiled statements) is there after the first rounds; after that, less than one block is added for each ten calls."""
+    compiled statements) is there after the first rounds. After that a round adds, in the median, less than half a block a
+    call: one object kept of each would be more."""
     with opened(tmp_path) as store:
         store.add_annotator("local", "admin")
         store.add_tasks(sets(CALLS * (WARM + MORE), responses=3), Queue())
@@ -34,7 +37,8 @@ def test_nothing_stays_of_a_request(tmp_path: Path) -> None:
             held = [_after_a_round(server, number) for number in range(WARM + MORE)]
         finally:
             server.close()
-    assert held[-1] - held[WARM - 1] < MORE * CALLS / 10, held
+    growth = [later - earlier for earlier, later in itertools.pairwise(held[WARM - 1 :])]
+    assert statistics.median(growth) < CALLS / 2, growth
 
 
 def _after_a_round(server: Thread, number: int) -> int:
