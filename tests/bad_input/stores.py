@@ -19,7 +19,7 @@ OF_ZOE = {"prompt": "p", "responses": ["a", "b"], "annotator": "zoe"}
 
 def newer(folder: Path) -> None:
     connection = sqlite3.connect(folder / "labels.db")
-    connection.execute("UPDATE store_versions SET version = 99")
+    connection.execute("INSERT INTO store_versions VALUES (99, 0)")
     connection.commit()
     connection.close()
 
