@@ -6,12 +6,16 @@ alert; `dialogs`: a window without its description (what is read out ...); `extr
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from labeling_desk import COUNT, PHONE, saved, some
-from playwright.sync_api import Page, expect
+from labeling_desk import COUNT, DESKTOP, PHONE, ready, saved, some
+from labeling_server import Thread, opened
+from playwright.sync_api import Browser, Page, expect
 
 from alignment.records import PromptRecord, Response, ResponseSet
+from labeling_ui.practice import add_practice
 
 pytestmark = pytest.mark.xdist_group("labeling")
 
@@ -164,3 +168,25 @@ def violations(page: Page) -> list[str]:
     return [
         f"{one['id']}: {node['html'][:120]} {node['failureSummary'][:200]}" for one in made for node in one["nodes"]
     ]
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_feedback_on_a_practice_item(browser: Browser, tmp_path: Path, look: str):
+    """Right and wrong, wide and on a phone."""
+    with opened(tmp_path) as store:
+        add_practice(store)
+        server = Thread(store, practice=True)
+        page = browser.new_page(color_scheme=look)
+        page.goto(server.url)
+        ready(page)
+        for size in (DESKTOP, PHONE):
+            page.set_viewport_size(size)
+            for key in ("a", "b", "c", "Enter"):
+                page.keyboard.press(key)
+            page.locator(".feedback").wait_for()
+            assert violations(page) == []
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            page.keyboard.press("Enter")
+            page.locator(".feedback").wait_for(state="hidden")
+        page.close()
+        server.close()
