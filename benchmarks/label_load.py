@@ -229,10 +229,12 @@ async def soak(made: Stage, seconds: float, every: float = 0.25) -> dict[str, An
     finally:
         made.server.stop()
     settled = [(at, held) for at, held in read if at > seconds / 5]
+    each = max(len(read) // 20, 1)
     return {
         "minutes": round(seconds / 60, 2),
         "calls": done,
         "memory_mib": {"first": round(settled[0][1], 1), "last": round(settled[-1][1], 1), "largest": round(max(held for _, held in read), 1)},
+        "course_mib": [round(held, 1) for _, held in read[::each]],
         **slope(settled),
     }  # fmt: skip
 

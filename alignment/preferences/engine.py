@@ -88,7 +88,7 @@ def _sqlite(url: URL) -> Engine:
             cursor.execute(f"PRAGMA journal_mode = {journal}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA cache_size = -32768")
+        cursor.execute("PRAGMA cache_size = -8192")
         cursor.close()
 
     @event.listens_for(engine, "begin")
