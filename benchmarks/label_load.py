@@ -210,7 +210,7 @@ def cpu(made: Stage) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def soak(made: Stage, seconds: float, every: float = 0.25) -> dict[str, Any]:
+async def soak(made: Stage, seconds: float, every: float = 1.0) -> dict[str, Any]:
     """Everything that people do, for long; the server's memory once a second."""
     made.tasks(int(seconds * SOAKING / every), "soak-")
     made.server.start()

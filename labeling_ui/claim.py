@@ -27,10 +27,12 @@ def only_server(store: Store, address: str) -> Iterator[None]:
     handle = _opened(path, store.shown)
     try:
         _claim(handle, path, store.shown)
-        os.truncate(handle, 0)
-        os.write(handle, f"{address}, process {os.getpid()}\n".encode())
-        yield
-        path.unlink(missing_ok=True)
+        try:
+            os.truncate(handle, 0)
+            os.write(handle, f"{address}, process {os.getpid()}\n".encode())
+            yield
+        finally:
+            path.unlink(missing_ok=True)
     finally:
         os.close(handle)
 

@@ -96,7 +96,7 @@ def read_own(settings: ExportSettings, into: Format) -> tuple[str, list[Any]]:
 
 
 def _of_a_snapshot(settings: ExportSettings, into: Format) -> tuple[str, list[Any]]:
-    from alignment.preferences.references import snapshot_at  # loads a database
+    from alignment.preferences.references import snapshot_at, tell_newest  # load a database
 
     where, held = snapshot_at(settings.records, "RECORDS")
     if settings.kind != "auto":
@@ -107,6 +107,7 @@ def _of_a_snapshot(settings: ExportSettings, into: Format) -> tuple[str, list[An
     taken = [kind for kind in held if kind in into.write]
     if len(taken) > 1:
         raise UserError(f"RECORDS {where} holds {' and '.join(taken)}; say which with --kind")
+    tell_newest(settings.records, "RECORDS")
     return taken[0], held[taken[0]]
 
 

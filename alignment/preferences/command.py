@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from alignment.annotator_settings import AnnotatorSettings
 from alignment.command import Command
 from alignment.config import MAX_SEED, Settings, setting
 from alignment.formats.importing import SourceSettings
-from alignment.rank import AnnotatorSettings
 
 STORE = "the store: a path (SQLite) or postgresql://USER@HOST/DATABASE"
 

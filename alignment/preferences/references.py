@@ -19,7 +19,15 @@ def records_at(text: str, name: str, kind: str) -> list[Any]:
     where, held = snapshot_at(text, name)
     if kind not in held:
         raise UserError(f"{name} {where} holds no {kind}, but {' and '.join(held)}")
+    tell_newest(text, name)
     return held[kind]
+
+
+def tell_newest(text: str, name: str) -> None:
+    """Says on stderr which snapshot stands for a reference that named none; once it was fit to be used."""
+    if text in SNAPSHOTS:
+        url, _, snapshot = SNAPSHOTS[text].removeprefix("store:").rpartition("@")
+        print(f"{name} store:{shown_url(store_url(url))}: its newest snapshot, {snapshot[:12]}", file=sys.stderr)
 
 
 def snapshot_at(text: str, name: str) -> tuple[str, dict[str, list[Any]]]:
@@ -37,7 +45,6 @@ def snapshot_at(text: str, name: str) -> tuple[str, dict[str, list[Any]]]:
         raise UserError(f"{name} store:{shown}: {str(error).removeprefix(f'STORE {shown}: ')}") from error
     if snapshot is None:
         SNAPSHOTS[text] = f"{text}@{name_of}"
-        print(f"{name} store:{store.shown}: its newest snapshot, {name_of[:12]}", file=sys.stderr)
     where = f"store:{store.shown}: its snapshot {name_of[:12]}"
     return where, {kind: made.of(kind) for kind in KINDS if made.of(kind)}
 

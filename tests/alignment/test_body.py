@@ -18,6 +18,7 @@ from torch import nn
 from alignment.body import compute_in, recompute_activations
 from alignment.chat import collate
 from alignment.config import GenerationSettings
+from alignment.decoding import decodes
 from alignment.errors import UserError
 from alignment.logprobs import hidden_states, response_logprobs, response_loss
 from alignment.models import add_lora, backbone, frozen_copy, load_policy, trainable
@@ -94,6 +95,7 @@ def test_generation_keeps_its_cache(bases):
         model, tokenizer = loaded(bases)
         if recomputing:
             recompute_activations(model)
+        assert decodes(model, 20)  # looked at once a model, before it draws
         backbone(model).register_forward_pre_hook(
             lambda body, inputs, named: lengths.append(named["input_ids"].shape[1]), with_kwargs=True
         )

@@ -28,6 +28,7 @@ from refusals import refused
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from alignment.best_of_n import best_of_n, kl_bound, nested_choice, parse_sizes
+from alignment.chat import encode_prompt, encode_response
 from alignment.command import main
 from alignment.config import GenerationSettings
 from alignment.errors import UserError
@@ -256,14 +257,16 @@ def test_best_of_n_can_be_switched_off(policies, reward_model, folder, capsys):
 
 
 def test_a_reward_model_judges_with_its_offset(policies, reward_model, folder, capsys):
-    """The judge's score is plain transformers' score of prompt + response, plus the offset."""
+    """The judge's score is plain transformers' score of the tokens of prompt, response and EOS, plus the offset. EOS closes
+    every response, finished or not."""
     _, rows = evaluate(folder, capsys, *policies, judge=f"reward-model:{reward_model}")
     model = AutoModelForSequenceClassification.from_pretrained(reward_model)
     tokenizer = AutoTokenizer.from_pretrained(reward_model)
     for row in rows:
-        text = row["prompt"] + row["policy"]["text"] + "</s>"  # EOS closes every response, finished or not
+        ids = encode_prompt(tokenizer, row["prompt"])
+        ids += encode_response(tokenizer, row["prompt"], row["policy"]["text"], finished=True)
         with torch.no_grad():
-            plain = model(**tokenizer(text, return_tensors="pt")).logits.item()
+            plain = model(torch.tensor([ids])).logits.item()
         assert row["policy"]["score"] == pytest.approx(plain + 0.25, abs=1e-5)
 
 

@@ -76,7 +76,7 @@ STORES = [
     Case("a folder that is not there", "label --store none/labels.db", {}, "STORE none/labels.db: its folder does not exist; make it first"),
     Case("a database of something else", "label --store other.db", stranger, "STORE other.db: is a database of something else; give another path"),
     Case("a store of a newer program", "label", newer, ("STORE labels.db: is of version 99, newer than this program knows", "update the program")),
-    Case("read-only", "label --no-practice --guidelines prompts.jsonl", lambda folder: locked(folder), "STORE labels.db: it may not be written here", conditions.nobody),
+    Case("read-only", "label --no-practice --guidelines prompts.jsonl", lambda folder: locked(folder), "--store labels.db: its folder cannot be written (Permission denied)", conditions.nobody),
     Case("full disk", "label", {}, ("STORE labels.db", "make room"), conditions.full_disk),
     Case("a taken address", "label --host 203.0.113.9 --auth people.json --origin http://x.org", people, "--host 203.0.113.9 cannot be used"),
     Case("a store that is there", "store restore labels.db labels.db", {}, "STORE labels.db: exists already"),

@@ -13,6 +13,7 @@ from models import tiny_model
 
 from alignment import evaluate, rank, sample
 from alignment.pipeline import DemoSettings
+from alignment.records import content_id
 from alignment.repeat import repeat
 from alignment.report.builder import page
 from alignment.report.document import Page
@@ -50,7 +51,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = [{"prompt": prompt, "response": f" red kites and a boat at {prompt}."} for prompt in PROMPTS]
     data = lines(work / "demonstrations.jsonl", told)
     prompts = lines(work / "prompts.jsonl", [{"prompt": prompt} for prompt in PROMPTS[:16]])
-    hostile = [{"prompt": f"{HOSTILE} {number}"} for number in range(2)]
+    shown = sorted(range(50), key=lambda number: content_id(f"{HOSTILE} {number}"))[:2]  # the page shows the smallest
+    hostile = [{"prompt": f"{HOSTILE} {number}"} for number in shown]
     held_out = lines(work / "held-out.jsonl", [{"prompt": prompt} for prompt in PROMPTS[16:32]] + hostile)
     judge, started = f"{__file__}:score", time.time()
 
