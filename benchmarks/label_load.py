@@ -9,8 +9,8 @@ person notices: from the answer that is sent until the next task is there (POST 
 crowd   50 annotators without think time, --seconds long, on an empty store
 paced   500 annotators, an answer each 10 s
 full    both again with 100,000 and 1,000,000 labels in the store (SQLite; PostgreSQL with 1,000,000)
-soak    --soak-minutes of 20 annotators, 16 calls a second together, who also keep drafts, skip, undo, log out and in: memory of the server, and its slope
-        after the first fifth, with a 95 % interval of means of a minute
+soak    --soak-minutes of 20 annotators, 16 calls a second together, who also keep drafts, skip, undo, log out and in: memory
+        of the server, and its slope after the first fifth, with a 95 % interval of means of a minute
 page    seconds from the command to the first page answered, and to its first card in Chromium; five starts each
 
 Cookies of the 500 are made with the server's own key beforehand: 500 passwords are no part of this. Prints a line for each
