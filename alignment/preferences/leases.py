@@ -10,7 +10,7 @@ import random
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, insert, or_, select, text, update
 
 from alignment.preferences.annotators import locked
 from alignment.preferences.answers import distinct
@@ -125,8 +125,9 @@ def _first_open(connection: Connection, whose: dict[str, str]) -> Row | None:
 
 def _run_out() -> Select:
     own = ASSIGNMENTS.c
+    # By the partial index of leases, which takes a literal alone; + 0, or the key of all assignments is read in its order
     due = or_(own.expires <= bindparam("now"), own.leased > bindparam("ahead"))
-    found = select(own.task, own.annotator).where(own.state == "leased", due).order_by(own.task)
+    found = select(own.task, own.annotator).where(text("assignments.state = 'leased'"), due).order_by(own.task + 0)
     return found.limit(RECLAIMED_AT_ONCE).with_for_update(skip_locked=True)
 
 
